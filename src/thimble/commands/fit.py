@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`thimble fit`: does it fit, and what is in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Say whether a model fits a board, and which operator is in the way.
+
+  thimble fit model.tflite --board nucleo-l4r5zi
+
+  thimble fit model.tflite --max-ram 256k --max-flash 1M --target cortex-m4 --json
+
+Exit code 0: it fits; 1: it does not; 2: error.
+"""
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A .tflite file, or 'demo' for the model that ships with Thimble.")],
+    board: Annotated[
+        str | None, typer.Option(help="A board (`thimble boards` lists them) or your own board file (.toml).")
+    ] = None,
+    max_ram: Annotated[str | None, typer.Option(help="RAM instead of a board's: 262144, 256k, 0.25M.")] = None,
+    max_flash: Annotated[str | None, typer.Option(help="Flash instead of a board's.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Core whose kernels run the model; the board's, else cortex-m4.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Size of a dynamic batch dimension.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the map to FILE.png or FILE.svg; the arena over time goes to FILE-arena.png (or .svg)."),
+    ] = None,
+) -> None:
+    """See HELP."""
+    from thimble import pipeline, report
+    from thimble.units import parse_bytes
+
+    loaded = pipeline.load(model, batch=batch)
+    verdict = pipeline.fit(
+        loaded,
+        board=board,
+        max_ram=None if max_ram is None else parse_bytes(max_ram, "--max-ram"),
+        max_flash=None if max_flash is None else parse_bytes(max_flash, "--max-flash"),
+        target=target,
+    )
+    pictures: tuple[Path, ...] = ()
+    if plot is not None:
+        maps = pipeline.memory_maps(loaded, target=verdict.target)
+        pictures = report.write_pictures(loaded, maps[0], plot, verdict.target)
+    if json:
+        report.print_json(report.verdict_json(verdict))
+    else:
+        report.print_verdict(loaded, verdict, pictures)
+    raise typer.Exit(0 if verdict.fits else 1)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shape rules against the file's shapes, and dynamic dimensions made definite."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from thimble.errors import ModelError, ShapeError
+from thimble.ir import Graph, Kind, Op, Shape, Tensor, TensorId
+
+
+def settle(graph: Graph, batch: int | None = None) -> tuple[Graph, tuple[str, ...]]:
+    """Give every tensor its definite shape, operator by operator.
+
+    A tensor whose signature is fixed must have the shape that the operators' rules give. One with a dynamic
+    dimension takes the rule's shape, because the file then holds only a placeholder.
+
+    Args:
+        graph: as the file has it, -1 read as 1.
+        batch: size of the inputs' dynamic batch dimension; None takes 1.
+
+    Returns:
+        The graph (the same object where nothing changes), and notices for the user.
+
+    Raises:
+        ModelError: operands that do not go together, a result that differs from the file's, or `batch` given
+            for a model whose batch dimension is fixed.
+    """
+    dynamic = [graph.tensors[i] for i in graph.inputs if (graph.tensors[i].signature or (0,))[0] == -1]
+    if not dynamic and batch not in (None, 1):
+        raise ModelError(f"the batch dimension is fixed in this model; --batch {batch} cannot change it")
+    tensors = list(graph.tensors)
+    for tensor in dynamic:
+        tensors[tensor.id] = dataclasses.replace(tensor, shape=(batch or 1, *tensor.shape[1:]))
+    for op in graph.ops:
+        shapes = _inferred(op, tuple(None if i is None else tensors[i] for i in op.inputs))
+        if shapes is None:
+            shapes = tuple(_guess(tensors[i], batch) for i in op.outputs)
+        if len(shapes) != len(op.outputs):
+            raise ModelError(f"{op.label}: has {len(op.outputs)} outputs, expected {len(shapes)}")
+        for index, shape in zip(op.outputs, shapes, strict=True):
+            tensors[index] = _settled(op, tensors[index], shape)
+    return _result(graph, tuple(tensors), dynamic, batch)
+
+
+def _inferred(op: Op, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+    try:
+        return op.attrs.output_shapes(inputs)
+    except ShapeError as error:
+        raise ModelError(f"{op.label}: {error}") from None
+
+
+def _guess(tensor: Tensor, batch: int | None) -> Shape:
+    """The shape of a result that no rule gives: the file's, with the batch in front where that is open."""
+    if batch is None or tensor.signature is None or tensor.signature[:1] != (-1,):
+        return tensor.shape
+    return (batch, *tensor.shape[1:])
+
+
+def _settled(op: Op, tensor: Tensor, shape: Shape) -> Tensor:
+    if shape == tensor.shape or tensor.kind is Kind.VARIABLE:
+        return tensor
+    if tensor.signature is None:
+        raise ModelError(
+            f"{op.label}: the file gives '{tensor.name}' the shape {list(tensor.shape)}, "
+            f"its operands make it {list(shape)}"
+        )
+    return dataclasses.replace(tensor, shape=shape)
+
+
+def _result(
+    graph: Graph, tensors: tuple[Tensor, ...], dynamic: list[Tensor], batch: int | None
+) -> tuple[Graph, tuple[str, ...]]:
+    notices = []
+    if dynamic and batch is None:
+        names = ", ".join(f"'{t.name}'" for t in dynamic)
+        notices.append(f"the batch dimension of {names} is dynamic; 1 is assumed (--batch N for another)")
+    changed = [t.id for t in graph.tensors if tensors[t.id].shape != t.shape and t.kind is Kind.ACTIVATION]
+    if changed and batch in (None, 1):
+        notices.append(_placeholder(graph, tensors, changed))
+    same = all(new is old for new, old in zip(tensors, graph.tensors, strict=True))
+    return (graph if same else dataclasses.replace(graph, tensors=tensors)), tuple(notices)
+
+
+def _placeholder(graph: Graph, tensors: tuple[Tensor, ...], changed: list[TensorId]) -> str:
+    old, new = graph.tensors[changed[0]], tensors[changed[0]]
+    return (
+        f"{len(changed)} dynamic shapes in the file are placeholders and were computed instead: "
+        f"'{old.name}' is {list(new.shape)}, not {list(old.shape)}"
+    )

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ladder of ways to need less memory, as values: what each rung reaches, and the verdict for a board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One rung's result. `lower_bound_bytes` holds for the rung's freedom; `proven` says the two meet.
+
+    `persistent_bytes` and `total_bytes` are set on rung 0: TFLM's own bookkeeping, and the arena in all.
+    """
+
+    rung: int
+    name: str
+    arena_bytes: int
+    lower_bound_bytes: int
+    extra_macs_ratio: float
+    seconds: float
+    persistent_bytes: int | None = None
+    total_bytes: int | None = None
+
+    @property
+    def proven(self) -> bool:
+        return self.arena_bytes == self.lower_bound_bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM that the rung takes in all."""
+        return self.arena_bytes if self.total_bytes is None else self.total_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a device offers: bytes of the largest contiguous RAM, and of flash; None for no limit."""
+
+    ram: int | None
+    flash: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """What stands in the way: the tensors live together at the operator that holds the peak."""
+
+    operator: str
+    tensors: tuple[tuple[str, int], ...]
+    ram_excess: int
+    flash_excess: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Answer of `fit`. `chosen` is the rung that fits at the least price, None when none does."""
+
+    device: str
+    target: str
+    limits: Limits
+    rungs: tuple[Rung, ...]
+    chosen: Rung | None
+    ram_bytes: int
+    flash_bytes: int
+    peak_operator: str
+    why: str
+    clash: Clash | None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        return self.clash is None
+
+
+def within(need: int, limit: int | None) -> bool:
+    """Whether `need` bytes fit a limit that may be absent."""
+    return limit is None or need <= limit

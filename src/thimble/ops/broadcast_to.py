@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BROADCAST_TO: the input repeated to the shape that operand 1 holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.shapes import broadcast, integers, operand
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastTo(Attrs):
+    OP: ClassVar[str] = "BROADCAST_TO"
+    OPTIONS: ClassVar[str] = "BroadcastToOptions"
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        x, wanted = operand(inputs, 0, "input").shape, integers(operand(inputs, 1, "shape"))
+        if wanted is None:
+            return None
+        require(broadcast(x, wanted) == wanted, f"shape {list(x)} does not broadcast to {list(wanted)}")
+        return (wanted,)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CONV_2D: 2-D convolution of `[N,H,W,C]` with filters `[O,KH,KW,C/groups]` and an optional bias `[O]`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
+from thimble.ops.shapes import operand, window
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2D(Attrs):
+    OP: ClassVar[str] = "CONV_2D"
+    OPTIONS: ClassVar[str] = "Conv2DOptions"
+    padding: Padding = Padding.SAME
+    stride_w: int = 1
+    stride_h: int = 1
+    fused_activation_function: Activation = Activation.NONE
+    dilation_w_factor: int = 1
+    dilation_h_factor: int = 1
+    quantized_bias_type: DType = DType.FLOAT32
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...]:
+        x, filters = operand(inputs, 0, "input").shape, operand(inputs, 1, "filters").shape
+        require(len(x) == 4 and len(filters) == 4, "input and filters must have four dimensions")
+        fits = filters[3] > 0 and x[3] % filters[3] == 0
+        require(fits, f"{x[3]} input channels do not divide into groups of {filters[3]}")
+        rows = window(x[1], filters[1], self.stride_h, self.padding, self.dilation_h_factor)
+        cols = window(x[2], filters[2], self.stride_w, self.padding, self.dilation_w_factor)
+        return ((x[0], rows, cols, filters[0]),)
+
+    def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
+        return outputs[0].elements * math.prod(operand(inputs, 1, "filters").shape[1:])

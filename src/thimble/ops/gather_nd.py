@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GATHER_ND: the slices of operand 0 at the positions along the last axis of operand 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.shapes import operand
+
+
+@dataclass(frozen=True, slots=True)
+class GatherNd(Attrs):
+    OP: ClassVar[str] = "GATHER_ND"
+    OPTIONS: ClassVar[str] = "GatherNdOptions"
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        x, where = operand(inputs, 0, "input").shape, operand(inputs, 1, "indices").shape
+        require(len(where) >= 1, "the indices are a scalar, one dimension is the least allowed")
+        require(where[-1] <= len(x), f"positions of {where[-1]} numbers in a tensor of rank {len(x)}")
+        return (where[:-1] + x[where[-1] :],)

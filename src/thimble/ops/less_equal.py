@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LESS_EQUAL: elementwise `left <= right` with broadcasting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ops.elementwise import Binary
+
+
+@dataclass(frozen=True, slots=True)
+class LessEqual(Binary):
+    OP: ClassVar[str] = "LESS_EQUAL"
+    OPTIONS: ClassVar[str] = "LessEqualOptions"

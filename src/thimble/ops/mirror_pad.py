@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MIRROR_PAD: the input with its own reflection around it, as wide as operand 1 says."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.shapes import integers, operand, padded
+
+
+class MirrorPadMode(enum.Enum):
+    """Whether the reflection repeats the border; values follow the schema's MirrorPadMode."""
+
+    REFLECT = 0
+    SYMMETRIC = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorPad(Attrs):
+    """Operand 1 holds `[rank,2]`: how many elements to add before and after, along each axis."""
+
+    OP: ClassVar[str] = "MIRROR_PAD"
+    OPTIONS: ClassVar[str] = "MirrorPadOptions"
+    mode: MirrorPadMode = MirrorPadMode.REFLECT
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        x, pads = operand(inputs, 0, "input").shape, integers(operand(inputs, 1, "paddings"))
+        if pads is None:
+            return None
+        output = padded(x, pads)
+        most = [d if self.mode is MirrorPadMode.SYMMETRIC else d - 1 for d in x for _ in range(2)]
+        fits = all(p == 0 or p <= limit for p, limit in zip(pads, most, strict=True))
+        require(fits, f"paddings {list(pads)} of {list(x)} are larger than what there is to reflect")
+        return (output,)

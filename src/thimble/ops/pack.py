@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PACK: tensors of one shape stacked along a new axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.shapes import axis_of, operand
+
+
+@dataclass(frozen=True, slots=True)
+class Pack(Attrs):
+    OP: ClassVar[str] = "PACK"
+    OPTIONS: ClassVar[str] = "PackOptions"
+    values_count: int = 0
+    axis: int = 0
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        shapes = [operand(inputs, i, "input").shape for i in range(max(1, len(inputs)))]
+        require(len(set(shapes)) == 1, f"the shapes {[list(s) for s in shapes]} differ, one for all is required")
+        require(len(shapes) == self.values_count, f"{len(shapes)} operands, the attributes say {self.values_count}")
+        axis = axis_of(self.axis, len(shapes[0]) + 1)
+        return ((*shapes[0][:axis], len(shapes), *shapes[0][axis:]),)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PADV2: the input with the value of operand 2 around it, as often as operand 1 says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor
+from thimble.ops.shapes import integers, operand, padded
+
+
+@dataclass(frozen=True, slots=True)
+class PadV2(Attrs):
+    """Operand 1 holds `[rank,2]`: how many elements to add before and after, along each axis."""
+
+    OP: ClassVar[str] = "PADV2"
+    OPTIONS: ClassVar[str] = "PadV2Options"
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        x, pads = operand(inputs, 0, "input").shape, integers(operand(inputs, 1, "paddings"))
+        return None if pads is None else (padded(x, pads),)

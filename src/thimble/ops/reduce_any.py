@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""REDUCE_ANY: disjunction along the axes of operand 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ops.reduction import Reducer
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceAny(Reducer):
+    OP: ClassVar[str] = "REDUCE_ANY"

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SHAPE: the extents of the input, as a vector of type `out_type`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, DType, Shape, Tensor
+from thimble.ops.shapes import operand
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeOf(Attrs):
+    OP: ClassVar[str] = "SHAPE"
+    OPTIONS: ClassVar[str] = "ShapeOptions"
+    out_type: DType = DType.INT32
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        return ((len(operand(inputs, 0, "input").shape),),)

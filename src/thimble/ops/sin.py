@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIN: sine of each element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ops.elementwise import Unary
+
+
+@dataclass(frozen=True, slots=True)
+class Sin(Unary):
+    OP: ClassVar[str] = "SIN"

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SPACE_TO_DEPTH: `[N,H,W,C]` to `[N,H/b,W/b,C*b**2]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.shapes import operand
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceToDepth(Attrs):
+    OP: ClassVar[str] = "SPACE_TO_DEPTH"
+    OPTIONS: ClassVar[str] = "SpaceToDepthOptions"
+    block_size: int = 0
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        x, b = operand(inputs, 0, "input").shape, self.block_size
+        require(len(x) == 4, f"the input has {len(x)} dimensions, 4 are required")
+        fits = b > 0 and x[1] % b == 0 and x[2] % b == 0
+        require(fits, f"{x[1]} rows and {x[2]} columns do not divide into blocks of {b} x {b}")
+        return ((x[0], x[1] // b, x[2] // b, x[3] * b * b),)

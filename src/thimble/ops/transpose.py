@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TRANSPOSE: the input with its axes in the order of operand 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.shapes import axis_of, integers, operand
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(Attrs):
+    OP: ClassVar[str] = "TRANSPOSE"
+    OPTIONS: ClassVar[str] = "TransposeOptions"
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        x, order = operand(inputs, 0, "input").shape, integers(operand(inputs, 1, "order"))
+        if order is None:
+            return None
+        axes = tuple(axis_of(a, len(x)) for a in order)
+        require(sorted(axes) == list(range(len(x))), f"order {list(order)} is not a permutation of {len(x)} axes")
+        return (tuple(x[a] for a in axes),)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""UNPACK: one axis taken apart, into an output for each of its elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.shapes import MOST_OUTPUTS, axis_of, operand
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack(Attrs):
+    OP: ClassVar[str] = "UNPACK"
+    OPTIONS: ClassVar[str] = "UnpackOptions"
+    num: int = 0
+    axis: int = 0
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        x = operand(inputs, 0, "input").shape
+        axis = axis_of(self.axis, len(x))
+        require(x[axis] == self.num, f"axis {axis} of {list(x)} has {x[axis]} elements, the attributes say {self.num}")
+        require(self.num <= MOST_OUTPUTS, f"{self.num} outputs, {MOST_OUTPUTS} are the most allowed")
+        return (x[:axis] + x[axis + 1 :],) * self.num

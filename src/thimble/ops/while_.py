@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WHILE: runs a graph on its own outputs as long as another graph answers true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thimble.ir import Attrs, Shape, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class While(Attrs):
+    OP: ClassVar[str] = "WHILE"
+    OPTIONS: ClassVar[str] = "WhileOptions"
+    cond_subgraph_index: int = 0
+    body_subgraph_index: int = 0
+
+    def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        return None  # the body decides, and may change its loop variables' shapes
+
+    def subgraphs(self) -> tuple[int, ...]:
+        return (self.cond_subgraph_index, self.body_subgraph_index)

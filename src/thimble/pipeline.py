@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages in order, and the Python API. Every stage is followed by the verifier.
+
+    file -> Model -> Schedule -> lifetimes -> TFLM's plan (rung 0) -> Verdict
+"""
+
+from __future__ import annotations
+
+import time
+from importlib import resources
+from pathlib import Path
+
+from thimble.board import load_board
+from thimble.errors import ModelError, OptionError
+from thimble.importers.tflite import read_tflite
+from thimble.ir import Graph, Model, OpId
+from thimble.ladder import Clash, Limits, Rung, Verdict, within
+from thimble.lifetime import read_order, shipped_schedule
+from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
+from thimble.mapping import MemoryMap, map_memory
+from thimble.target import Target, target_named
+from thimble.tflm import Allocation, predict, runtime_flash
+from thimble.verify import verify_graph, verify_plan, verify_schedule
+
+DEFAULT_TARGET = "cortex-m4"
+
+
+def demo_model() -> Path:
+    """Path of the model that ships with Thimble: a small int8 keyword-spotting DS-CNN."""
+    return Path(str(resources.files("thimble") / "data" / "kws_ds_cnn.tflite"))
+
+
+def load(path: str | Path, batch: int | None = None) -> Model:
+    """Read a model file.
+
+    Args:
+        path: a `.tflite` file, or "demo" for the model that ships with Thimble.
+        batch: size of a dynamic batch dimension; None takes 1 and notes it in `Model.notices`.
+
+    Raises:
+        ModelError: the file cannot be read, or is of a kind that Thimble does not import.
+    """
+    file = Path(path)
+    if str(path) == "demo" and not file.exists():
+        file = demo_model()
+    if file.suffix in (".onnx", ".pt2", ".pt", ".pth", ".h5", ".keras"):
+        raise ModelError(f"{path}: only .tflite is imported so far. Convert the model to .tflite first.")
+    model = read_tflite(file, batch)
+    for graph in model.graphs:
+        verify_graph(graph)
+    return model
+
+
+def memory_map(model: Model, *, order: str = "shipped", target: str | None = None) -> MemoryMap:
+    """Map the model's main graph: what each operator needs in memory, in execution order.
+
+    Args:
+        model: from `load`.
+        order: "shipped", or a text file of operator indices.
+        target: count the scratch memory of this target's TFLM kernels (see `thimble.target.TARGETS`).
+    """
+    return memory_maps(model, order=order, target=target)[0]
+
+
+def memory_maps(model: Model, *, order: str = "shipped", target: str | None = None) -> tuple[MemoryMap, ...]:
+    """The maps of all graphs of a model, the main one first; `order` is for the main graph."""
+    scratch = _scratch(predict(model, target_named(target))) if target is not None else {}
+    schedules = [_schedule(model.main, order), *(shipped_schedule(graph) for graph in model.graphs[1:])]
+    maps = []
+    for index, (graph, schedule) in enumerate(zip(model.graphs, schedules, strict=True)):
+        verify_schedule(graph, schedule)
+        maps.append(map_memory(graph, schedule, {op: size for (g, op), size in scratch.items() if g == index}))
+    return tuple(maps)
+
+
+def _schedule(graph: Graph, order: str) -> Schedule:
+    if order == "shipped":
+        return shipped_schedule(graph)
+    try:
+        return read_order(graph, Path(order).read_text(encoding="utf-8"), order)
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"--order: {order} cannot be read: {error}") from None
+
+
+def fit(
+    model: Model,
+    *,
+    board: str | None = None,
+    max_ram: int | None = None,
+    max_flash: int | None = None,
+    target: str | None = None,
+) -> Verdict:
+    """Say whether the model fits.
+
+    Args:
+        model: from `load`.
+        board: name of a board, or path of a board file.
+        max_ram: bytes of RAM, instead of a board's or below it.
+        max_flash: likewise for flash.
+        target: core whose kernels run the model; None for the board's, else "cortex-m4".
+
+    Raises:
+        OptionError: neither a board nor a limit is given, or no such target.
+        BoardError: no such board, or a board file that is not sound.
+    """
+    device, limits, core = _device(board, max_ram, max_flash, target)
+    start = time.perf_counter()
+    allocation = predict(model, core)
+    verify_plan(tflm_plan(model, allocation))
+    memory = map_memory(model.main, shipped_schedule(model.main), _main_scratch(allocation))
+    rungs = (_shipped_rung(allocation, time.perf_counter() - start),)
+    flash, flash_notice = runtime_flash(model, core)
+    chosen = next((r for r in rungs if within(r.ram_bytes, limits.ram)), None)
+    best = chosen or min(rungs, key=lambda r: r.ram_bytes)
+    flash_bytes = model.size_bytes + flash
+    fits = chosen is not None and within(flash_bytes, limits.flash)
+    peak = memory.peak
+    return Verdict(
+        device=device,
+        target=core.name,
+        limits=limits,
+        rungs=rungs,
+        chosen=chosen if fits else None,
+        ram_bytes=best.ram_bytes,
+        flash_bytes=flash_bytes,
+        peak_operator="" if peak is None else f"{peak.kind} '{peak.name}'",
+        why=memory.why(),
+        clash=None if fits else _clash(memory, best.ram_bytes, flash_bytes, limits),
+        notices=model.notices + allocation.notices + flash_notice,
+    )
+
+
+def _device(
+    board: str | None, max_ram: int | None, max_flash: int | None, target: str | None
+) -> tuple[str, Limits, Target]:
+    if board is None:
+        if max_ram is None and max_flash is None:
+            raise OptionError("give --board NAME (`thimble boards` lists them), or --max-ram and --max-flash")
+        core = target_named(target or DEFAULT_TARGET)
+        return f"the given limits ({core.name})", Limits(max_ram, max_flash), core
+    found = load_board(board)
+    limits = Limits(
+        found.ram_span() if max_ram is None else max_ram, found.flash_bytes() if max_flash is None else max_flash
+    )
+    return found.title, limits, target_named(target or found.target)
+
+
+def _shipped_rung(allocation: Allocation, seconds: float) -> Rung:
+    return Rung(
+        rung=0,
+        name="shipped",
+        arena_bytes=allocation.nonpersistent_bytes,
+        lower_bound_bytes=allocation.lower_bound_bytes,
+        extra_macs_ratio=0.0,
+        seconds=round(seconds, 3),
+        persistent_bytes=allocation.persistent_bytes,
+        total_bytes=allocation.total_bytes,
+    )
+
+
+def _scratch(allocation: Allocation) -> dict[tuple[int, OpId], int]:
+    sums: dict[tuple[int, OpId], int] = {}
+    for graph, op, size in allocation.scratch:
+        sums[graph, op] = sums.get((graph, op), 0) + size
+    return sums
+
+
+def _main_scratch(allocation: Allocation) -> dict[OpId, int]:
+    return {op: size for (graph, op), size in _scratch(allocation).items() if graph == 0}
+
+
+def tflm_plan(model: Model, allocation: Allocation) -> Plan:
+    """Rung 0 as a plan of the main graph. What a called graph holds counts as scratch of its caller."""
+    caller = {graph: op.id for op in model.main.ops for graph in op.attrs.subgraphs()}
+    placements, scratch = [], []
+    for block in allocation.plan:
+        place = Placement(0, block.offset)
+        if block.graph == 0 and block.tensor is not None:
+            placements.append((block.tensor, place))
+        elif block.graph == 0 and block.op is not None:
+            scratch.append(Scratch(block.op, block.size, place))
+        elif block.graph in caller:
+            scratch.append(Scratch(caller[block.graph], block.size, place))
+    return Plan(
+        model.main, shipped_schedule(model.main), tuple(placements), tuple(scratch), (allocation.nonpersistent_bytes,)
+    )
+
+
+def _clash(memory: MemoryMap, ram: int, flash: int, limits: Limits) -> Clash:
+    peak = memory.peak
+    live = [t for t, life in memory.lifetimes if peak is not None and _at(life, peak.step)]
+    tensors = sorted(((memory.graph.tensors[t].name, memory.graph.tensors[t].nbytes) for t in live), key=lambda x: -x[1])
+    return Clash(
+        operator="" if peak is None else f"{peak.kind} '{peak.name}'",
+        tensors=tuple(tensors),
+        ram_excess=max(0, ram - limits.ram) if limits.ram is not None else 0,
+        flash_excess=max(0, flash - limits.flash) if limits.flash is not None else 0,
+    )
+
+
+def _at(life: Interval, step: int) -> bool:
+    return life.start <= step < life.stop

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What TFLM's CMSIS-NN kernels request; operators without one have the reference kernel.
+
+CMSIS-NN has three flavours: plain C, DSP (Armv7E-M) and MVE (Helium). Where a size differs between them
+the function says so. GCC and LLVM builds: Arm's own compiler asks for a little more in two places.
+
+Source: TFLM at 90b983c, `tensorflow/lite/micro/kernels/cmsis_nn/`, built for speed
+(KERNELS_OPTIMIZED_FOR_SPEED, its default); CMSIS-NN at 4ab83cc, the files `*get_buffer_size*` in `Source/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from thimble.ir import DType, Padding, Shape, Tensor
+from thimble.tflm import reference
+from thimble.tflm.kernels import Node, Unpredictable, Use, flat, is_constant, is_quantized, refuse_hybrid
+
+_MVE_BLOCK = 124  # CH_IN_BLOCK_MVE: channels that the depthwise kernel takes at a time
+_MANY_CHANNELS = 16  # REVERSE_TCOL_EFFICIENT_THRESHOLD
+
+
+class _Pair(NamedTuple):
+    """Height and width."""
+
+    h: int
+    w: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Stride, dilation and padding of a convolution."""
+
+    stride: _Pair
+    dilation: _Pair
+    padding: _Pair
+
+
+def _padding(node: Node, data: Shape, filters: Shape, stride: _Pair, dilation: _Pair) -> _Pair:
+    """Rows above and columns left of the image. Source: tensorflow/lite/kernels/padding.h."""
+
+    def one(size: int, taps: int, step: int, spread: int) -> int:
+        reach = (taps - 1) * spread + 1
+        out = -(-size // step) if node.attr("padding") is Padding.SAME else (size + step - reach) // step
+        return max(0, (out - 1) * step + reach - size) // 2
+
+    return _Pair(
+        one(data[1], filters[1], stride.h, dilation.h),
+        one(data[2], filters[2], stride.w, dilation.w),
+    )
+
+
+def _window(node: Node, data: Shape, filters: Shape) -> _Window:
+    stride = _Pair(node.attr("stride_h"), node.attr("stride_w"))
+    dilation = _Pair(node.attr("dilation_h_factor"), node.attr("dilation_w_factor"))
+    if min(*stride, *dilation) < 1:
+        raise Unpredictable("its stride or dilation is below 1")
+    return _Window(stride, dilation, _padding(node, data, filters, stride, dilation))
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _im2col_s8(columns: int, *, mve: bool) -> int:
+    """arm_convolve_s8_get_buffer_size: four rows of int8 (MVE), or two of int16."""
+    return 4 * _up(columns, 16) if mve else 2 * _up(columns, 4) * 2
+
+
+def _row_s8(window: _Window, data: Shape, filters: Shape, out: Shape) -> int:
+    """arm_convolve_1_x_n_s8_get_buffer_size_mve: images of one row need their borders only."""
+    taps, depth, pad = filters[2], data[3], window.padding.w
+    total = (out[2] - 1) * window.stride.w + taps - data[2]
+    odd = total - 2 * int(total / 2)  # C's remainder keeps the sign
+    right = max(1, (pad + odd + window.stride.w - 1) // window.stride.w) if pad + odd != 0 else 0
+    left = max(1, (pad + window.stride.w - 1) // window.stride.w) if pad != 0 else 0
+    if right + max(out[2] - (right + left), 0) + left != out[2]:
+        return _im2col_s8(depth * taps * filters[1], mve=True)
+    before = pad * depth
+    after = right * depth if odd else before
+    return max(taps * depth + before, (taps - 1) * depth + after)
+
+
+def _convolve_s8(window: _Window, data: Shape, filters: Shape, out: Shape, *, mve: bool) -> int:
+    """arm_convolve_wrapper_s8_get_buffer_size."""
+    whole = data[3] == filters[3] and window.dilation.w == 1 and filters[1] == 1
+    if whole and filters[2] == 1 and window.dilation.h == 1 and window.padding == (0, 0):
+        return 0
+    if mve and whole and data[1] == 1 and (window.stride.w * data[3]) % 4 == 0:
+        return _row_s8(window, data, filters, out)
+    return _im2col_s8(data[3] * filters[1] * filters[2], mve=mve)
+
+
+def _convolve_s16(data: Shape, filters: Shape, *, mve: bool) -> int:
+    """arm_convolve_wrapper_s16_get_buffer_size."""
+    columns = data[3] * filters[1] * filters[2]
+    return 4 * _up(columns, 8) * 2 if mve else 2 * columns * 2
+
+
+def _some(size: int) -> tuple[int, ...]:
+    """A scratch buffer that is requested only when it is not empty."""
+    return (size,) if size > 0 else ()
+
+
+def conv_2d(node: Node) -> Use:
+    """Source: cmsis_nn/conv.cc. int4 weights take the int8 sizes."""
+    data, weights = node.input(), node.input(1)
+    refuse_hybrid(node, data, weights)
+    init = (node.sizeof("CmsisConv"),)
+    if not is_quantized(data):
+        return Use(init)
+    shape, filters, out = node.shape(data, 4), node.shape(weights, 4), node.shape(node.output(), 4)
+    window = _window(node, shape, filters)
+    if data.dtype is DType.INT8:
+        size = _convolve_s8(window, shape, filters, out, mve=node.target.mve)
+    else:
+        size = _convolve_s16(shape, filters, mve=node.target.mve)
+    return Use(init, reference.per_channel(node, weights, 0), _some(size))
+
+
+def _depthwise_opt(node: Node, shape: Shape, filters: Shape, *, int4: bool) -> int:
+    """arm_depthwise_conv_s8_opt_get_buffer_size, and _s4_: rows of int8 (MVE) or int16 (DSP; int4 also plain C)."""
+    taps = filters[1] * filters[2]
+    if node.target.mve:
+        return 4 * _MVE_BLOCK * taps
+    return 2 * shape[3] * taps if node.target.dsp or int4 else 0
+
+
+def _depthwise(node: Node, window: _Window, shape: Shape, filters: Shape, out: Shape) -> int:
+    """arm_depthwise_conv_wrapper_s8_get_buffer_size and _s4_."""
+    int4 = node.input(1).dtype is DType.INT4
+    if node.target.mve and not int4 and shape[3] == 1 and out[3] > 1:
+        # One input channel: run as a convolution on a transposed copy of the weights.
+        as_conv = (out[3], filters[1], filters[2], 1)
+        return _convolve_s8(window, shape, as_conv, out, mve=True) + flat(as_conv)
+    if shape[3] != out[3] or shape[0] != 1 or window.dilation != (1, 1):
+        return 0
+    small = filters[1:3] == (3, 3) and max(window.padding) <= 1
+    if small and not node.target.mve and not int4:
+        return 0
+    return _depthwise_opt(node, shape, filters, int4=int4)
+
+
+def depthwise_conv_2d(node: Node) -> Use:
+    """Source: cmsis_nn/depthwise_conv.cc."""
+    data, weights = node.input(), node.input(1)
+    refuse_hybrid(node, data, weights)
+    init = (node.sizeof("CmsisConv"),)
+    if not is_quantized(data):
+        return Use(init)
+    persistent = reference.per_channel(node, weights, 3)
+    if data.dtype is not DType.INT8:
+        return Use(init, persistent)
+    shape, filters, out = node.shape(data, 4), node.shape(weights, 4), node.shape(node.output(), 4)
+    window = _window(node, shape, filters)
+    return Use(init, persistent, _some(_depthwise(node, window, shape, filters, out)))
+
+
+def fully_connected(node: Node) -> Use:
+    """Source: cmsis_nn/fully_connected.cc. MVE sums each row of constant weights once and keeps the sums."""
+    data, weights, bias, out = node.input(), node.input(1), node.optional(2), node.output()
+    refuse_hybrid(node, data, weights)
+    init, persistent = (node.sizeof("CmsisFullyConnected"),), reference.fully_connected_channels(node)
+    if data.dtype is not DType.INT8 or weights.dtype is DType.INT4:
+        return Use(init, persistent)
+    depth, accumulated = node.shape(out, 1)[-1], node.shape(weights, 1)[-1]
+    if len(out.shape) > 2 and accumulated % 4 == 0:  # runs as a 1x1 convolution, with a scale per channel
+        return Use(init, persistent, () if persistent else (8 * depth,))
+    sums = 4 * depth if node.target.mve else 0
+    if sums and is_constant(weights) and (bias is None or is_constant(bias)):
+        return Use(init, (*persistent, sums))
+    return Use(init, persistent, _some(sums))
+
+
+def average_pool_2d(node: Node) -> Use:
+    """Source: cmsis_nn/pooling.cc; arm_avgpool_s8_get_buffer_size: a row of sums, DSP flavour only."""
+    depth = node.shape(node.input(), 4)[3] if is_quantized(node.input()) else 0
+    sums = 4 * depth if node.target.dsp and not node.target.mve else 0
+    return Use((node.sizeof("CmsisPooling"),), (), _some(sums))
+
+
+def max_pool_2d(node: Node) -> Use:
+    """Source: cmsis_nn/pooling.cc."""
+    return Use((node.sizeof("CmsisPooling"),))
+
+
+def add(node: Node) -> Use:
+    """Source: cmsis_nn/add.cc."""
+    return Use((node.sizeof("CmsisAdd"),))
+
+
+def softmax(node: Node) -> Use:
+    """Source: cmsis_nn/softmax.cc."""
+    return Use((node.sizeof("CmsisSoftmax"),), reference.softmax_tables(node))
+
+
+def svdf(node: Node) -> Use:
+    """Source: cmsis_nn/svdf.cc; arm_svdf_s8_get_buffer_size: MVE keeps a sum per filter."""
+    sums = node.shape(node.input(1), 1)[0] * 4 if node.target.mve and node.input().dtype is DType.INT8 else 0
+    return Use((node.sizeof("CmsisSvdf"),), _some(sums), reference.svdf_scratch(node))
+
+
+def batch_matmul(node: Node) -> Use:
+    """Source: cmsis_nn/batch_matmul.cc."""
+    data, out = node.input(), node.output()
+    persistent = (*reference.matmul_operands(node), node.target.int_bytes * (1 + len(out.shape)))
+    if is_quantized(data):
+        persistent = (*persistent, node.sizeof("QuantizationOpDataBatchMatmul"))
+    sums = 4 * node.shape(out, 1)[-1] if node.target.mve and data.dtype is DType.INT8 else 0
+    return Use((node.sizeof("CmsisBatchMatmul"),), persistent, _some(sums))
+
+
+def _transpose_conv_s8(node: Node, data: Tensor, weights: Tensor) -> tuple[int, int]:
+    """arm_transpose_conv_s8_get_buffer_size and _get_reverse_conv_buffer_size."""
+    shape, filters = node.shape(data, 4), node.shape(weights, 4)
+    stride = _Pair(node.attr("stride_h"), node.attr("stride_w"))
+    if max(stride) <= 2 and shape[3] > _MANY_CHANNELS:
+        columns = flat(filters[1:])
+        return _im2col_s8(columns, mve=node.target.mve), columns * filters[0]
+    # The width of the filter is compared with the stride's height, as in CMSIS-NN.
+    row = ((shape[2] - 1) * stride.w + max(filters[2], stride.h)) * filters[0]
+    return 4 * row * max(filters[1], stride.h), 0
+
+
+def transpose_conv(node: Node) -> Use:
+    """Source: cmsis_nn/transpose_conv.cc. Buffers are requested even when empty."""
+    weights, data, bias = node.input(1), node.input(2), node.optional(3)
+    refuse_hybrid(node, data, weights, int4=False)
+    scratch: tuple[int, ...] = ()
+    if data.dtype is DType.INT8:
+        scratch = _transpose_conv_s8(node, data, weights)
+    elif data.dtype is DType.INT16:
+        scratch = (8 * flat(node.output().shape), *reference.bias_converted(bias))
+    return Use((node.sizeof("CmsisTransposeConv"),), reference.per_channel(node, weights, 0), scratch)
+
+
+def lstm(node: Node) -> Use:
+    """Source: cmsis_nn/unidirectional_sequence_lstm.cc: two kernel sums per gate, three buffers instead of four."""
+    batch, width, cell = reference.lstm_sizes(node)
+    buffer = batch * width * (cell.bits // 8)
+    init = (node.sizeof("CmsisLSTM"),)
+    if cell is not DType.INT16 or not is_quantized(node.input()):
+        return Use(init, (), (buffer,) * 4)
+    sums = width * (4 if node.input().dtype is DType.INT8 else 8)
+    return Use(init, (sums,) * 8, (buffer,) * 3)
+
+
+_FUNCTIONS: dict[str, Callable[[Node], Use]] = {
+    "ADD": add,
+    "AVERAGE_POOL_2D": average_pool_2d,
+    "BATCH_MATMUL": batch_matmul,
+    "CONV_2D": conv_2d,
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d,
+    "FULLY_CONNECTED": fully_connected,
+    "MAX_POOL_2D": max_pool_2d,
+    "SOFTMAX": softmax,
+    "SVDF": svdf,
+    "TRANSPOSE_CONV": transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
+}
+
+
+def use(node: Node) -> Use:
+    """What the kernel of a builtin operator requests in a CMSIS-NN build.
+
+    Raises:
+        Unpredictable: TFLM has no such kernel, or refuses the operands.
+    """
+    return _FUNCTIONS.get(node.op.kind, reference.use)(node)

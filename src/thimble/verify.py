@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The independent check of every stage: slow, obvious, and blind to how the result came about.
+
+Imports only the IRs. A plan is checked by running the graph on a *symbolic arena*: each byte holds the id
+of what was last written there, and whoever reads must find its own id. A wrong lifetime, order or offset
+therefore shows as a clobbered byte, whatever the planner believed.
+
+Source of the idea: the register allocation checker of regalloc2 (src/checker.rs).
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from thimble.errors import InternalError, ShapeError
+from thimble.ir import Graph, Kind, Op, TensorId
+from thimble.memory import Placement, Plan, Schedule
+
+
+def verify_graph(graph: Graph) -> None:
+    """Ids are dense, operands exist, each tensor is written once and before it is read, shapes obey the rules.
+
+    Raises:
+        InternalError: the first violation.
+    """
+    for place, tensor in enumerate(graph.tensors):
+        _expect(tensor.id == place, f"tensor {place} has the id {tensor.id}")
+        _expect(all(d >= 0 for d in tensor.shape), f"tensor '{tensor.name}' has a negative dimension")
+    written: set[TensorId] = {t.id for t in graph.tensors if t.kind is not Kind.ACTIVATION or t.nbytes == 0}
+    for place, op in enumerate(graph.ops):
+        _expect(op.id == place, f"operator {place} has the id {op.id}")
+        for index in chain((i for i in op.inputs if i is not None), op.outputs):
+            _expect(0 <= index < len(graph.tensors), f"{op.label} names tensor {index}, which does not exist")
+        for index in op.inputs:
+            _expect(index is None or index in written, f"{op.label} reads tensor {index} before it is written")
+        for index in op.outputs:
+            fresh = index not in written or graph.tensors[index].kind is Kind.VARIABLE or not graph.tensors[index].nbytes
+            _expect(fresh, f"{op.label} writes tensor {index}, which already has a value")
+            written.add(index)
+        _verify_shapes(graph, op)
+    for index in graph.outputs:
+        _expect(index in written, f"output {index} of graph '{graph.name}' is never written")
+
+
+def _verify_shapes(graph: Graph, op: Op) -> None:
+    try:
+        shapes = op.attrs.output_shapes(graph.operands(op))
+    except ShapeError as error:
+        raise InternalError(f"{op.label}: {error}") from None
+    for shape, tensor in zip(shapes or (), graph.results(op), strict=False):
+        same = shape == tensor.shape or tensor.kind is Kind.VARIABLE
+        _expect(same, f"{op.label}: '{tensor.name}' should have the shape {list(shape)}")
+
+
+def verify_schedule(graph: Graph, schedule: Schedule) -> None:
+    """Every operator runs exactly once, and after the operators that write what it reads.
+
+    Raises:
+        InternalError: the first violation.
+    """
+    _expect(sorted(schedule.order) == list(range(len(graph.ops))), "the schedule does not run each operator exactly once")
+    written = {t.id for t in graph.tensors if t.kind is not Kind.ACTIVATION or t.nbytes == 0}
+    for index in schedule.order:
+        op = graph.ops[index]
+        for tensor in op.inputs:
+            _expect(tensor is None or tensor in written, f"{op.label} is scheduled before tensor {tensor} is written")
+        written.update(op.outputs)
+
+
+class _Arena:
+    """Byte ranges of one arena, each holding the id last written there.
+
+    Only the bytes between two neighbouring block boundaries are told apart; all bytes of such a cell are
+    written and read together, so one cell stands for them exactly.
+    """
+
+    def __init__(self, height: int, blocks: list[tuple[int, int]]) -> None:
+        edges = sorted({0, height, *chain.from_iterable(blocks)})
+        self.cell = {edge: i for i, edge in enumerate(edges)}
+        self.cells: npt.NDArray[np.int64] = np.full(len(edges), -1, np.int64)
+
+    def write(self, start: int, stop: int, owner: int) -> None:
+        self.cells[self.cell[start] : self.cell[stop]] = owner
+
+    def intruder(self, start: int, stop: int, owner: int) -> int | None:
+        """The id that sits where `owner` should be, or None if all its bytes are its own."""
+        held = self.cells[self.cell[start] : self.cell[stop]]
+        wrong = held[held != owner]
+        return int(wrong[0]) if wrong.size else None
+
+
+def verify_plan(plan: Plan) -> None:
+    """Run the plan on symbolic arenas.
+
+    Raises:
+        InternalError: a tensor without a place, a block outside its arena, or bytes clobbered before their
+            last reader, naming operator, tensor and intruder.
+    """
+    verify_schedule(plan.graph, plan.schedule)
+    _Run(plan).run()
+
+
+class _Run:
+    """One symbolic execution. Tensors own their ids; scratch block k owns `len(tensors) + k`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.graph = plan.graph
+        self.places = dict(plan.placements)
+        _expect(len(self.places) == len(plan.placements), "a tensor has two places")
+        blocks: list[list[tuple[int, int]]] = [[] for _ in plan.heights]
+        for what, size, place in self._blocks():
+            _expect(0 <= place.arena < len(plan.heights), f"{what} is in arena {place.arena}, which does not exist")
+            inside = 0 <= place.offset and place.offset + size <= plan.heights[place.arena]
+            _expect(inside, f"{what} at {place.offset:,} + {size:,} leaves its arena of {plan.heights[place.arena]:,} bytes")
+            blocks[place.arena].append((place.offset, place.offset + size))
+        self.arenas = [_Arena(height, ranges) for height, ranges in zip(plan.heights, blocks, strict=True)]
+
+    def _blocks(self) -> list[tuple[str, int, Placement]]:
+        tensors = [
+            (f"tensor '{self.graph.tensors[t].name}'", self.graph.tensors[t].nbytes, place)
+            for t, place in self.places.items()
+        ]
+        return tensors + [(f"scratch of operator {s.op}", s.size, s.placement) for s in self.plan.scratch]
+
+    def run(self) -> None:
+        """Fill the inputs, run each operator, and find the outputs intact."""
+        for index in self.graph.inputs:
+            self.write_tensor(index)
+        for step, index in enumerate(self.plan.schedule.order):
+            self.execute(self.graph.ops[index], f"step {step}, {self.graph.ops[index].label}")
+        for index in self.graph.outputs:
+            self.check_tensor(index, "the end")
+
+    def execute(self, op: Op, where: str) -> None:
+        """Outputs and scratch are written while inputs are still being read: all must be intact together."""
+        scratch = [(k, s) for k, s in enumerate(self.plan.scratch) if s.op == op.id]
+        for k, block in scratch:
+            self.write(block.placement, block.size, len(self.graph.tensors) + k)
+        for index in op.outputs:
+            self.write_tensor(index)
+        for k, block in scratch:
+            self.check(block.placement, block.size, len(self.graph.tensors) + k, where)
+        for tensor in chain((i for i in op.inputs if i is not None), op.outputs):
+            self.check_tensor(tensor, where)
+
+    def place_of(self, index: TensorId, where: str) -> Placement | None:
+        tensor = self.graph.tensors[index]
+        if not tensor.in_arena:
+            return None
+        _expect(index in self.places, f"{where}: tensor '{tensor.name}' has no place")
+        return self.places[index]
+
+    def write_tensor(self, index: TensorId) -> None:
+        place = self.place_of(index, "writing")
+        if place is not None:
+            self.write(place, self.graph.tensors[index].nbytes, index)
+
+    def check_tensor(self, index: TensorId, where: str) -> None:
+        place = self.place_of(index, where)
+        if place is not None:
+            self.check(place, self.graph.tensors[index].nbytes, index, where)
+
+    def write(self, place: Placement, size: int, owner: int) -> None:
+        self.arenas[place.arena].write(place.offset, place.offset + size, owner)
+
+    def check(self, place: Placement, size: int, owner: int, where: str) -> None:
+        intruder = self.arenas[place.arena].intruder(place.offset, place.offset + size, owner)
+        if intruder is not None:
+            raise InternalError(f"{where}: {self.describe(owner)} was overwritten by {self.describe(intruder)}")
+
+    def describe(self, owner: int) -> str:
+        if owner < 0:
+            return "nothing (it was never written)"
+        if owner < len(self.graph.tensors):
+            return f"tensor '{self.graph.tensors[owner].name}'"
+        return f"scratch of operator {self.plan.scratch[owner - len(self.graph.tensors)].op}"
+
+
+def _expect(condition: bool, what: str) -> None:
+    if not condition:
+        raise InternalError(what)
