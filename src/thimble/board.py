@@ -28,8 +28,8 @@ class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if bool(self.source) == bool(self.estimate):
             raise ValueError("a number needs either a source or an estimate (how it was estimated), not both or none")
-        if self.value < 0:
-            raise ValueError("a number of a board cannot be negative")
+        if not 0 <= self.value < 2**53:
+            raise ValueError("a number of a board is finite and not negative")
 
 
 class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +57,13 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leakage: Figure | None = None
     bank_size: Figure | None = None
     note: str = ""
+
+    def __post_init__(self) -> None:
+        for figure in (self.origin, self.size):
+            if figure.value != int(figure.value):
+                raise ValueError(f"region '{self.name}': origin and size are whole numbers of bytes")
+        if not self.size.value:
+            raise ValueError(f"region '{self.name}' has no bytes")
 
     @property
     def bytes(self) -> int:
@@ -124,7 +131,9 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def storage(self) -> tuple[Region, ...]:
-        return tuple(r for r in self.regions if not r.writable and not r.external)
+        """Where the model and the program are kept: the chip's flash, or outside it where the chip has none."""
+        lasting = tuple(r for r in self.regions if not r.writable)
+        return tuple(r for r in lasting if not r.external) or lasting
 
     def ram_span(self) -> int:
         """Bytes of the largest contiguous on-chip RAM: what one arena can be."""
@@ -136,7 +145,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return best
 
     def flash_bytes(self) -> int:
-        """Bytes of on-chip non-volatile memory, all of it together."""
+        """Bytes of `storage`; 0 on a device that keeps model and activations in one memory."""
         return sum(r.bytes for r in self.storage)
 
 

@@ -39,7 +39,7 @@ class DType(enum.Enum):
     COMPLEX64 = ("complex64", 64)
     COMPLEX128 = ("complex128", 128)
     STRING = ("string", 0)
-    RESOURCE = ("resource", 32)
+    RESOURCE = ("resource", 0)  # a handle, kept by the runtime and not in the arena
     VARIANT = ("variant", 0)
 
     @property
@@ -143,6 +143,13 @@ class Attrs:
         """
         raise NotImplementedError(self.OP)
 
+    def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
+        """Elements of an integer result that follow from shapes and constants alone; None for all others.
+
+        For the arithmetic by which models compute the operands of RESHAPE and the like.
+        """
+        return None
+
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         """Multiply-accumulates of one execution; 0 for operators that do not multiply and add."""
         return 0
@@ -206,7 +213,7 @@ class Op:
     @property
     def label(self) -> str:
         """How messages name the operator."""
-        return f"{self.kind} '{self.name}' (operator {self.source.index} of {self.source.file})"
+        return f"{self.kind} '{short_name(self.name)}' (operator {self.source.index} of {self.source.file})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +269,12 @@ class Model:
 
     def macs(self) -> int:
         return self.main.macs()
+
+
+def short_name(name: str, width: int = 60) -> str:
+    """A tensor's name as people read it: converters join the names of all fused layers with semicolons."""
+    first = name.split(";")[0]
+    return first if len(first) <= width else f"{first[: width // 2 - 1]}…{first[-width // 2 :]}"
 
 
 def require(condition: bool, what: str) -> None:

@@ -34,10 +34,14 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a device offers: bytes of the largest contiguous RAM, and of flash; None for no limit."""
+    """What a device offers: bytes of the largest contiguous RAM, and of flash; None for no limit.
+
+    `shared`: the device has no flash, and its RAM holds the model beside the activations.
+    """
 
     ram: int | None
     flash: int | None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

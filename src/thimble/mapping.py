@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from thimble.ir import Graph, Kind, Op, OpId, TensorId
+from thimble.ir import Graph, Kind, Op, OpId, TensorId, short_name
 from thimble.lifetime import lifetimes
 from thimble.memory import Interval, Schedule
 
@@ -100,13 +100,13 @@ def _row(graph: Graph, op: Op, step: int, live: set[TensorId], scratch: int) -> 
 
 def _explain(memory: MemoryMap, peak: OperatorMemory) -> str:
     graph = memory.graph
-    here = f"{peak.kind} '{peak.name}'"
+    here = f"{peak.kind} '{short_name(peak.name)}'"
     if not peak.others:
         parts = "input and output" + (" and scratch" if peak.scratch_bytes else "")
         return f"{here} needs its {parts} at once and nothing else is live: no order of operators can lower this peak."
     count = len(peak.others) + len({i for i in graph.ops[peak.op].inputs if i is not None}) + len(graph.ops[peak.op].outputs)
     held = max(peak.others, key=lambda t: graph.tensors[t].nbytes)
-    text = f"'{graph.tensors[held].name}' ({graph.tensors[held].nbytes:,} B)"
+    text = f"'{short_name(graph.tensors[held].name)}' ({graph.tensors[held].nbytes:,} B)"
     return f"{here} holds {count} tensors because {_why_held(memory, peak, held, text)}."
 
 

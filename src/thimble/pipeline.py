@@ -13,13 +13,14 @@ from pathlib import Path
 from thimble.board import load_board
 from thimble.errors import ModelError, OptionError
 from thimble.importers.tflite import read_tflite
-from thimble.ir import Graph, Model, OpId
+from thimble.ir import Graph, Model, OpId, short_name
 from thimble.ladder import Clash, Limits, Rung, Verdict, within
 from thimble.lifetime import read_order, shipped_schedule
 from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
 from thimble.mapping import MemoryMap, map_memory
 from thimble.target import Target, target_named
-from thimble.tflm import Allocation, predict, runtime_flash
+from thimble.tflm import Allocation, predict
+from thimble.tflm.code_size import runtime_flash
 from thimble.verify import verify_graph, verify_plan, verify_schedule
 
 DEFAULT_TARGET = "cortex-m4"
@@ -109,10 +110,12 @@ def fit(
     verify_plan(tflm_plan(model, allocation))
     memory = map_memory(model.main, shipped_schedule(model.main), _main_scratch(allocation))
     rungs = (_shipped_rung(allocation, time.perf_counter() - start),)
-    flash, flash_notice = runtime_flash(model, core)
-    chosen = next((r for r in rungs if within(r.ram_bytes, limits.ram)), None)
+    code, code_notice = runtime_flash(model, core)
+    flash_bytes = model.size_bytes + code
+    beside = flash_bytes if limits.shared else 0  # what the RAM holds besides the arena
+    chosen = next((r for r in rungs if within(r.ram_bytes + beside, limits.ram)), None)
     best = chosen or min(rungs, key=lambda r: r.ram_bytes)
-    flash_bytes = model.size_bytes + flash
+    ram_bytes = best.ram_bytes + beside
     fits = chosen is not None and within(flash_bytes, limits.flash)
     peak = memory.peak
     return Verdict(
@@ -121,12 +124,12 @@ def fit(
         limits=limits,
         rungs=rungs,
         chosen=chosen if fits else None,
-        ram_bytes=best.ram_bytes,
+        ram_bytes=ram_bytes,
         flash_bytes=flash_bytes,
-        peak_operator="" if peak is None else f"{peak.kind} '{peak.name}'",
+        peak_operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
         why=memory.why(),
-        clash=None if fits else _clash(memory, best.ram_bytes, flash_bytes, limits),
-        notices=model.notices + allocation.notices + flash_notice,
+        clash=None if fits else _clash(memory, ram_bytes, flash_bytes, limits),
+        notices=model.notices + allocation.notices + code_notice,
     )
 
 
@@ -139,10 +142,9 @@ def _device(
         core = target_named(target or DEFAULT_TARGET)
         return f"the given limits ({core.name})", Limits(max_ram, max_flash), core
     found = load_board(board)
-    limits = Limits(
-        found.ram_span() if max_ram is None else max_ram, found.flash_bytes() if max_flash is None else max_flash
-    )
-    return found.title, limits, target_named(target or found.target)
+    ram = found.ram_span() if max_ram is None else max_ram
+    flash = (found.flash_bytes() or None) if max_flash is None else max_flash
+    return found.title, Limits(ram, flash, shared=flash is None), target_named(target or found.target)
 
 
 def _shipped_rung(allocation: Allocation, seconds: float) -> Rung:
@@ -160,8 +162,9 @@ def _shipped_rung(allocation: Allocation, seconds: float) -> Rung:
 
 def _scratch(allocation: Allocation) -> dict[tuple[int, OpId], int]:
     sums: dict[tuple[int, OpId], int] = {}
-    for graph, op, size in allocation.scratch:
-        sums[graph, op] = sums.get((graph, op), 0) + size
+    for request in allocation.scratch:
+        key = (request.graph, request.op)
+        sums[key] = sums.get(key, 0) + request.size
     return sums
 
 
@@ -191,7 +194,7 @@ def _clash(memory: MemoryMap, ram: int, flash: int, limits: Limits) -> Clash:
     live = [t for t, life in memory.lifetimes if peak is not None and _at(life, peak.step)]
     tensors = sorted(((memory.graph.tensors[t].name, memory.graph.tensors[t].nbytes) for t in live), key=lambda x: -x[1])
     return Clash(
-        operator="" if peak is None else f"{peak.kind} '{peak.name}'",
+        operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
         tensors=tuple(tensors),
         ram_excess=max(0, ram - limits.ram) if limits.ram is not None else 0,
         flash_excess=max(0, flash - limits.flash) if limits.flash is not None else 0,

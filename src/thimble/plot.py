@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"input": "#4477aa", "output": "#66ccee", "other": "#ccbb44", "scratch": "#aa3377"}
 _PEAK = "#cc3311"
+_LETTERS = 110  # small letters side by side across a picture of the least width
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
@@ -31,6 +32,11 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
+def _width(steps: int) -> float:
+    """Inches: room for a label per operator in a short model, a screen's width for a long one."""
+    return min(18.0, max(9.0, 0.28 * steps))
+
+
 def _save(figure: Any, path: Path) -> None:
     kind = path.suffix.lstrip(".").lower()
     if kind not in ("png", "svg"):
@@ -40,10 +46,11 @@ def _save(figure: Any, path: Path) -> None:
     write_atomically(path, data.getvalue())
 
 
-def _bytes_axis(axis: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def _bytes_axis(axis: Any, largest: int) -> None:
+    """Ticks at multiples of a power of two, four to eight of them, in binary units."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    axis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 4, 5, 8, 10]))
+    axis.set_major_locator(MultipleLocator(1 << max(0, (max(1, largest) // 8).bit_length())))
     axis.set_major_formatter(FuncFormatter(lambda value, _: human(int(value))))
 
 
@@ -54,8 +61,7 @@ def draw_bars(memory: MemoryMap, title: str, path: Path) -> None:
     Sudharsan et al., ECML PKDD 2021.
     """
     rows = memory.operators
-    wide = min(24.0, max(9.0, 0.28 * len(rows)))
-    figure, axes = _figure(wide, 6.0)
+    figure, axes = _figure(_width(len(rows)), 6.5)
     places = np.arange(len(rows))
     base = np.zeros(len(rows))
     for part, colour in _COLOURS.items():
@@ -72,7 +78,7 @@ def draw_bars(memory: MemoryMap, title: str, path: Path) -> None:
     axes.set_xlim(-0.6, max(0.6, len(rows) - 0.4))
     axes.set_ylim(0, max(1.0, base.max(initial=0) * 1.14))
     axes.margins(y=0)
-    _bytes_axis(axes.yaxis)
+    _bytes_axis(axes.yaxis, memory.peak_bytes)
     axes.legend(loc="upper right", frameon=False, ncols=4)
     _save(figure, path)
 
@@ -107,7 +113,7 @@ def draw_arena(model: Model, target: str | None, path: Path) -> None:
 
     allocation = predict(model, target_named(target or "host"))
     steps = max((block.last for block in allocation.plan), default=0) + 1
-    figure, axes = _figure(min(24.0, max(9.0, 0.28 * steps)), 6.0)
+    figure, axes = _figure(_width(steps), 6.5)
     _draw_blocks(axes, model, allocation, steps)
     axes.axhline(allocation.nonpersistent_bytes, color=_PEAK, linewidth=0.8, linestyle="--")
     axes.set_title(
@@ -118,8 +124,17 @@ def draw_arena(model: Model, target: str | None, path: Path) -> None:
     axes.set_ylim(0, max(1, allocation.nonpersistent_bytes) * 1.05)
     axes.set_xlabel("step (0: the caller fills the inputs)")
     axes.set_ylabel("offset in the arena")
-    _bytes_axis(axes.yaxis)
+    _bytes_axis(axes.yaxis, allocation.nonpersistent_bytes)
     _save(figure, path)
+
+
+def _names(model: Model) -> dict[tuple[int, int | None], str]:
+    """What a tensor's rectangle is labelled with: the operator that writes it, by its index and kind."""
+    names: dict[tuple[int, int | None], str] = {}
+    for index, graph in enumerate(model.graphs):
+        names.update({(index, tensor): "input" for tensor in graph.inputs})
+        names.update({(index, tensor): f"{op.id} {op.kind.split('_')[0]}" for op in graph.ops for tensor in op.outputs})
+    return names
 
 
 def _draw_blocks(axes: Any, model: Model, allocation: Allocation, steps: int) -> None:
@@ -127,6 +142,7 @@ def _draw_blocks(axes: Any, model: Model, allocation: Allocation, steps: int) ->
     from matplotlib.patches import Rectangle
 
     colours = colormaps["tab20"]
+    names = _names(model)
     height = max(1, allocation.nonpersistent_bytes)
     for place, block in enumerate(allocation.plan):
         width = block.last + 1 - block.first
@@ -136,8 +152,7 @@ def _draw_blocks(axes: Any, model: Model, allocation: Allocation, steps: int) ->
             Rectangle((block.first, block.offset), width, block.size, facecolor=face, edgecolor="white", linewidth=0.5)
         )
         if width / steps > 0.045 and block.size / height > 0.035:
-            name = "scratch" if scratch else model.graphs[block.graph].tensors[block.tensor].name.split("/")[-1]
-            room = max(4, int(110 * width / steps))
-            axes.text(
-                block.first + width / 2, block.offset + block.size / 2, name[:room], ha="center", va="center", fontsize=7
-            )
+            middle = (block.first + width / 2, block.offset + block.size / 2)
+            index, _, kind = names.get((block.graph, block.tensor), "scratch").partition(" ")
+            text = f"{index}\n{kind}" if 0 < len(kind) < _LETTERS * width / steps else index
+            axes.text(*middle, text, ha="center", va="center", fontsize=7)

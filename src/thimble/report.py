@@ -16,7 +16,7 @@ from rich.table import Table
 
 from thimble.board import Board, Figure, Region
 from thimble.files import write_atomically
-from thimble.ir import Model
+from thimble.ir import Model, short_name
 from thimble.ladder import Rung, Verdict
 from thimble.mapping import MemoryMap
 from thimble.units import exact, human
@@ -30,7 +30,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160, soft_wrap=True)
 
 
 def _rows(memory: MemoryMap) -> list[dict[str, Any]]:
@@ -104,12 +104,6 @@ def write_pictures(model: Model, memory: MemoryMap, path: Path, target: str | No
     return path, arena
 
 
-def _short(name: str, width: int = 44) -> str:
-    """The last part of a TFLite name, which says most; long ones cut in the middle."""
-    last = name.split(";")[-1]
-    return last if len(last) <= width else f"{last[: width // 2 - 1]}…{last[-width // 2 :]}"
-
-
 def _long_shown(memory: MemoryMap, limit: int = 40) -> list[int]:
     """Which operators to print: all of a short model, else the largest, in order."""
     if len(memory.operators) <= limit:
@@ -146,7 +140,7 @@ def _print_one_map(console: Console, memory: MemoryMap) -> None:
         row = memory.operators[step]
         figures = (row.input_bytes, row.output_bytes, row.other_bytes, row.scratch_bytes, row.total_bytes)
         mark = "◀ peak" if row is memory.peak else human(row.total_bytes)
-        cells = (str(row.op), row.kind, _short(row.name), *(f"{n:,}" for n in figures), mark)
+        cells = (str(row.op), row.kind, short_name(row.name, 44), *(f"{n:,}" for n in figures), mark)
         table.add_row(*cells, style="bold red" if row is memory.peak else "")
     console.print(table)
     if len(shown) < len(memory.operators):
@@ -213,7 +207,7 @@ def print_verdict(model: Model, verdict: Verdict, pictures: tuple[Path, ...]) ->
     if verdict.clash is not None and verdict.clash.ram_excess:
         console.print(f"\nLive together at {verdict.clash.operator}:", markup=False)
         for name, size in verdict.clash.tensors[:12]:
-            console.print(f"  {size:>12,} B  {_short(name, 70)}", markup=False)
+            console.print(f"  {size:>12,} B  {short_name(name, 70)}", markup=False)
         if len(verdict.clash.tensors) > 12:
             console.print(f"  and {len(verdict.clash.tensors) - 12} smaller ones")
     console.print()
@@ -245,7 +239,7 @@ def _ladder_table(verdict: Verdict) -> Table:
             f"{rung.arena_bytes:,} B",
             f"{rung.lower_bound_bytes:,} B",
             f"{rung.ram_bytes:,} B",
-            f"{rung.extra_macs_ratio:.2f}x",
+            f"{rung.extra_macs_ratio:.0%}" if rung.extra_macs_ratio else "none",
             bound + (", chosen" if rung is verdict.chosen else ""),
         )
     return table
@@ -278,7 +272,8 @@ def print_boards(boards: list[Board]) -> None:
         table.add_column(title, justify="right" if title in ("MHz", "RAM", "largest arena", "flash") else "left")
     for board in boards:
         row = board_summary(board)
-        sizes = (human(row[key]) for key in ("ram_bytes", "arena_bytes", "flash_bytes"))
+        sizes = [human(row[key]) for key in ("ram_bytes", "arena_bytes", "flash_bytes")]
+        sizes[2] = sizes[2] if row["flash_bytes"] else "in RAM"
         table.add_row(row["name"], row["title"], row["core"], f"{row['clock_hz'] / 1e6:g}", *sizes)
     _console().print(table)
 

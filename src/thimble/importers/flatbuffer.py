@@ -68,13 +68,17 @@ _LAYOUT: dict[str, dict[int, Field]] = {
 }
 
 
+_SHARING = 4  # times the file's size that its vectors may come to, each counted as often as it is referenced
+
+
 class _Checker:
-    """One pass over one file; `tables` counts down to bound the work on shared tables."""
+    """One pass over one file; `tables` and `room` count down to bound the work on shared tables and vectors."""
 
     def __init__(self, data: bytes, file: str) -> None:
         self.data = data
         self.file = file
         self.tables = len(data) // 4
+        self.room = _SHARING * len(data)
 
     def fail(self, what: str, at: int) -> ModelError:
         return ModelError(f"{self.file}: damaged .tflite: {what} at byte {at}. Export or download the model again.")
@@ -97,6 +101,9 @@ class _Checker:
         count = self.read("<I", start, what)
         if start + 4 + count * width > len(self.data):
             raise self.fail(f"{what} has {count:,} entries, more than the file holds", start)
+        self.room -= count * width
+        if self.room < 0:
+            raise self.fail("the same data is referenced too often", at)
         return start + 4, count
 
     def table(self, name: str, at: int) -> None:

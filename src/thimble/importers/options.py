@@ -19,11 +19,32 @@ import flatbuffers.table
 from thimble.errors import ModelError
 from thimble.ir import Attrs, DType
 
+# Options tables are not walked by `flatbuffer.check`, and many operators may share one: hence limits.
+_MOST_ENTRIES = 64  # vectors here have an entry per dimension
+_LONGEST_TEXT = 4096  # bytes; strings here are names of variables
+
 # TensorType of the schema, in the order of its codes.
 _TENSOR_TYPES = (
-    "FLOAT32 FLOAT16 INT32 UINT8 INT64 STRING BOOL INT16 COMPLEX64 INT8 FLOAT64 COMPLEX128 UINT64 RESOURCE "
-    "VARIANT UINT32 UINT16 INT4 BFLOAT16"
-).split()
+    DType.FLOAT32,
+    DType.FLOAT16,
+    DType.INT32,
+    DType.UINT8,
+    DType.INT64,
+    DType.STRING,
+    DType.BOOL,
+    DType.INT16,
+    DType.COMPLEX64,
+    DType.INT8,
+    DType.FLOAT64,
+    DType.COMPLEX128,
+    DType.UINT64,
+    DType.RESOURCE,
+    DType.VARIANT,
+    DType.UINT32,
+    DType.UINT16,
+    DType.INT4,
+    DType.BFLOAT16,
+)
 
 
 def dtype_of(code: int) -> DType:
@@ -34,12 +55,12 @@ def dtype_of(code: int) -> DType:
     """
     if not 0 <= code < len(_TENSOR_TYPES):
         raise ValueError(f"element type {code} is not in the schema")
-    return DType[_TENSOR_TYPES[code]]
+    return _TENSOR_TYPES[code]
 
 
 def code_of(dtype: DType) -> int:
     """The schema's TensorType code of an element type."""
-    return _TENSOR_TYPES.index(dtype.name)
+    return _TENSOR_TYPES.index(dtype)
 
 
 def accessor(field: str) -> str:
@@ -53,12 +74,12 @@ def _field_types(cls: type[Attrs]) -> tuple[tuple[str, Any], ...]:
     return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
 
 
-def _value(table: Any, name: str, kind: Any, limit: int) -> Any:
+def _value(table: Any, name: str, kind: Any) -> Any:
     get = getattr(table, accessor(name))
     if typing.get_origin(kind) is tuple:
         count = getattr(table, accessor(name) + "Length")()
-        if count > limit:
-            raise ModelError(f"{name} has {count:,} entries, more than the file holds")
+        if count > _MOST_ENTRIES:
+            raise ModelError(f"{name} has {count:,} entries, {_MOST_ENTRIES} are the most allowed")
         return tuple(int(get(i)) for i in range(count))
     value = get()
     if kind is DType:
@@ -66,6 +87,8 @@ def _value(table: Any, name: str, kind: Any, limit: int) -> Any:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(value)
     if kind is str:
+        if value is not None and len(value) > _LONGEST_TEXT:
+            raise ModelError(f"{name} has {len(value):,} bytes, {_LONGEST_TEXT:,} are the most allowed")
         return "" if value is None else value.decode("utf-8", "replace")
     return kind(value)
 
@@ -76,5 +99,5 @@ def read_attrs(cls: type[Attrs], union: flatbuffers.table.Table | None) -> Attrs
         return cls()
     table = getattr(importlib.import_module(f"tflite.{cls.OPTIONS}"), cls.OPTIONS)()
     table.Init(union.Bytes, union.Pos)
-    limit = len(union.Bytes) // 4
-    return cls(**{name: _value(table, name, kind, limit) for name, kind in _field_types(cls)})
+    # mypy looks for the hash of an instance where the class itself is the key.
+    return cls(**{name: _value(table, name, kind) for name, kind in _field_types(cls)})  # type: ignore[arg-type]

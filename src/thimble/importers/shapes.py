@@ -5,8 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from thimble.errors import ModelError, ShapeError
-from thimble.ir import Graph, Kind, Op, Shape, Tensor, TensorId
+from thimble.ir import DType, Graph, Kind, Op, Shape, Tensor, TensorId
+from thimble.ops.split import Split
+from thimble.ops.unpack import Unpack
+
+_LARGEST_TENSOR = 1 << 40  # bytes; a larger one is a damaged file, and sums stay far from 2**63
+_MOST_DIMENSIONS = 64  # as many as NumPy allows
+_MOST_KNOWN = 64  # elements; shape arithmetic is on vectors of a few
 
 
 def settle(graph: Graph, batch: int | None = None) -> tuple[Graph, tuple[str, ...]]:
@@ -31,23 +39,59 @@ def settle(graph: Graph, batch: int | None = None) -> tuple[Graph, tuple[str, ..
         raise ModelError(f"the batch dimension is fixed in this model; --batch {batch} cannot change it")
     tensors = list(graph.tensors)
     for tensor in dynamic:
-        tensors[tensor.id] = dataclasses.replace(tensor, shape=(batch or 1, *tensor.shape[1:]))
+        tensors[tensor.id] = sized(dataclasses.replace(tensor, shape=(batch or 1, *tensor.shape[1:])))
+    known: dict[TensorId, Tensor] = {}  # integer results that follow from shapes alone, with their data
     for op in graph.ops:
-        shapes = _inferred(op, tuple(None if i is None else tensors[i] for i in op.inputs))
+        operands = tuple(None if i is None else known.get(i, tensors[i]) for i in op.inputs)
+        shapes = _inferred(op, operands)
         if shapes is None:
             shapes = tuple(_guess(tensors[i], batch) for i in op.outputs)
         if len(shapes) != len(op.outputs):
             raise ModelError(f"{op.label}: has {len(op.outputs)} outputs, expected {len(shapes)}")
         for index, shape in zip(op.outputs, shapes, strict=True):
             tensors[index] = _settled(op, tensors[index], shape)
+        known |= _evaluated(op, operands, tensors)
     return _result(graph, tuple(tensors), dynamic, batch)
 
 
+def sized(tensor: Tensor) -> Tensor:
+    """The same tensor.
+
+    Raises:
+        ModelError: it has too many dimensions or elements to be meant.
+    """
+    rank = len(tensor.shape)
+    if rank > _MOST_DIMENSIONS:
+        raise ModelError(f"tensor '{tensor.name}' has {rank} dimensions, {_MOST_DIMENSIONS} are the most allowed")
+    if tensor.elements * max(1, tensor.dtype.bits) > _LARGEST_TENSOR * 8:
+        raise ModelError(f"tensor '{tensor.name}' of shape {list(tensor.shape)} is absurdly large; the file is damaged")
+    return tensor
+
+
 def _inferred(op: Op, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+    # These rules answer with as many shapes as the attributes say, which can be billions in a damaged file.
+    if isinstance(op.attrs, Split | Unpack):
+        promised = op.attrs.num_splits if isinstance(op.attrs, Split) else op.attrs.num
+        if promised != len(op.outputs):
+            raise ModelError(f"{op.label}: has {len(op.outputs)} outputs, the attributes say {promised}")
     try:
         return op.attrs.output_shapes(inputs)
     except ShapeError as error:
         raise ModelError(f"{op.label}: {error}") from None
+
+
+def _evaluated(op: Op, operands: tuple[Tensor | None, ...], tensors: list[Tensor]) -> dict[TensorId, Tensor]:
+    """The operator's result with its elements as data, where they follow from shapes and constants."""
+    result = tensors[op.outputs[0]] if len(op.outputs) == 1 else None
+    if result is None or result.dtype not in (DType.INT32, DType.INT64) or result.elements > _MOST_KNOWN:
+        return {}
+    values = op.attrs.values(operands)
+    if values is None or len(values) != result.elements:
+        return {}
+    limits = np.iinfo(result.dtype.label)
+    if any(not limits.min <= value <= limits.max for value in values):
+        return {}
+    return {result.id: dataclasses.replace(result, data=np.array(values, result.dtype.label).tobytes())}
 
 
 def _guess(tensor: Tensor, batch: int | None) -> Shape:
@@ -65,7 +109,7 @@ def _settled(op: Op, tensor: Tensor, shape: Shape) -> Tensor:
             f"{op.label}: the file gives '{tensor.name}' the shape {list(tensor.shape)}, "
             f"its operands make it {list(shape)}"
         )
-    return dataclasses.replace(tensor, shape=shape)
+    return sized(dataclasses.replace(tensor, shape=shape))
 
 
 def _result(

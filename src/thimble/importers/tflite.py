@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from thimble.errors import ModelError, ThimbleError
 from thimble.importers import flatbuffer
 from thimble.importers.options import dtype_of, read_attrs
-from thimble.importers.shapes import settle
+from thimble.importers.shapes import settle, sized
 from thimble.ir import (
     Attrs,
     Custom,
@@ -38,7 +39,7 @@ from thimble.ir import (
 )
 from thimble.ops import OPERATORS
 
-_LARGEST_TENSOR = 1 << 40  # bytes; a larger one is a damaged file, and sums stay far from 2**63
+_LONGEST_MESSAGE = 600  # characters; names in a damaged file can be as long as the file
 _CUSTOM = 32
 
 
@@ -65,10 +66,10 @@ def parse_tflite(data: bytes, file: str, batch: int | None = None) -> Model:
     try:
         return _Reader(data, file).model(batch)
     except ThimbleError as error:
-        text = str(error)
-        raise ModelError(text if text.startswith(file) else f"{file}: {text}") from None
+        raise ModelError(f"{file}: {_clean(str(error))}") from None
     except (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, AttributeError) as error:
-        raise ModelError(f"{file}: damaged .tflite: {error}. Export or download the model again.") from None
+        text = _clean(f"{error}. Export or download the model again.")
+        raise ModelError(f"{file}: damaged .tflite: {text}") from None
 
 
 class _Reader:
@@ -83,14 +84,14 @@ class _Reader:
         self.builtins = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
         self.unions = {v: k for k, v in vars(tflite.BuiltinOptions).items() if isinstance(v, int)}
         self.buffers: dict[int, bytes] = {}
+        self.room = 4 * len(data)  # bytes that buffers behind the tables may come to, overlaps counted twice
 
     def model(self, batch: int | None) -> Model:
         root = self.root
-        if not 1 <= root.SubgraphsLength():
+        if root.SubgraphsLength() == 0:
             raise ModelError("the model has no graph")
         graphs = [self.graph(root.Subgraphs(i), i) for i in range(root.SubgraphsLength())]
-        for graph in graphs:
-            _check_calls(graph, len(graphs))
+        _check_calls(graphs)
         graphs[0], notices = settle(graphs[0], batch)
         graphs[1:] = [settle(graph)[0] for graph in graphs[1:]]
         return Model(
@@ -115,8 +116,9 @@ class _Reader:
             table = self.root.Buffers(index)
             start, size = table.Offset(), table.Size()
             if start > 1:
-                if start + size > len(self.data):
-                    raise ModelError(f"buffer {index} lies outside the file")
+                self.room -= size
+                if start + size > len(self.data) or self.room < 0:
+                    raise ModelError(f"buffer {index} lies outside the file, or the same data is referenced too often")
                 self.buffers[index] = self.data[start : start + size]
             else:
                 self.buffers[index] = b"" if table.DataLength() == 0 else table.DataAsNumpy().tobytes()
@@ -129,7 +131,8 @@ class _Reader:
         outputs = _indices(table, "Outputs", count, f"outputs of graph '{name}'")
         records = [table.Operators(i) for i in range(table.OperatorsLength())]
         written = {int(t) for op in records for t in _ints(op, "Outputs")}
-        tensors = tuple(self.tensor(table.Tensors(i), i, set(inputs), written) for i in range(count))
+        fed = set(inputs)
+        tensors = tuple(self.tensor(table.Tensors(i), i, fed, written) for i in range(count))
         ops = tuple(self.op(record, i, name, tensors) for i, record in enumerate(records))
         graph = Graph(name, tensors, ops, inputs, outputs)
         _check_order(graph)
@@ -155,9 +158,7 @@ class _Reader:
             signature=signature,
             buffer=table.Buffer(),
         )
-        if tensor.elements * max(1, dtype.bits) > _LARGEST_TENSOR * 8:
-            raise ModelError(f"tensor '{name}' of shape {list(shape)} is absurdly large; the file is damaged")
-        if tensor.kind is not Kind.CONSTANT:
+        if sized(tensor).kind is not Kind.CONSTANT:
             return tensor
         if len(data) < tensor.nbytes and dtype is not DType.STRING and table.Sparsity() is None:
             raise ModelError(f"tensor '{name}' needs {tensor.nbytes:,} bytes of data, the file holds {len(data):,}")
@@ -213,6 +214,13 @@ class _Reader:
         )
 
 
+def _clean(text: str) -> str:
+    """A message with names from an untrusted file in it, as one line that a terminal can show."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    half = _LONGEST_MESSAGE // 2
+    return line if len(line) <= 2 * half else f"{line[:half]} ... {line[-half:]}"
+
+
 def _text(value: bytes | None) -> str:
     return "" if value is None else value.decode("utf-8", "replace")
 
@@ -260,13 +268,7 @@ def _quant(table: Any) -> Quant | None:
 
 def _check_order(graph: Graph) -> None:
     """Each tensor is written at most once, and before it is read."""
-    writer: dict[TensorId, Op] = {}
-    for op in graph.ops:
-        for tensor in op.outputs:
-            if tensor in writer:
-                raise ModelError(f"{op.label} writes '{graph.tensors[tensor].name}', which {writer[tensor].label} wrote")
-            if graph.tensors[tensor].kind is not Kind.VARIABLE:
-                writer[tensor] = op
+    writer = _writers(graph)
     ready = {t.id for t in graph.tensors if t.kind is not Kind.ACTIVATION or t.nbytes == 0}
     for op in graph.ops:
         for tensor in op.inputs:
@@ -280,16 +282,37 @@ def _check_order(graph: Graph) -> None:
                 )
             raise ModelError(f"{op.label} reads '{name}', which is no input, no constant, and written by no operator")
         ready.update(op.outputs)
-    for tensor in graph.outputs:
-        if tensor not in ready:
-            raise ModelError(f"graph '{graph.name}' returns '{graph.tensors[tensor].name}', which no operator writes")
+    for result in graph.outputs:
+        if result not in ready:
+            raise ModelError(f"graph '{graph.name}' returns '{graph.tensors[result].name}', which no operator writes")
 
 
-def _check_calls(graph: Graph, graphs: int) -> None:
+def _writers(graph: Graph) -> dict[TensorId, Op]:
+    writer: dict[TensorId, Op] = {}
     for op in graph.ops:
-        for index in op.attrs.subgraphs():
-            if not 0 < index < graphs:
-                raise ModelError(f"{op.label} runs graph {index}; the file's other graphs are 1 to {graphs - 1}")
+        for tensor in op.outputs:
+            if tensor in writer:
+                name = graph.tensors[tensor].name
+                raise ModelError(f"{op.label} writes '{name}', which {writer[tensor].label} wrote")
+            if graph.tensors[tensor].kind is not Kind.VARIABLE:
+                writer[tensor] = op
+    return writer
+
+
+def _check_calls(graphs: list[Graph]) -> None:
+    """Graphs that control flow runs exist, and none runs itself, not even by way of others."""
+    for graph in graphs:
+        for op in graph.ops:
+            for index in op.attrs.subgraphs():
+                if not 0 < index < len(graphs):
+                    others = f"the file's other graphs are 1 to {len(graphs) - 1}"
+                    raise ModelError(f"{op.label} runs graph {index}; {others}")
+    calls = {i: {index for op in graph.ops for index in op.attrs.subgraphs()} for i, graph in enumerate(graphs)}
+    try:
+        TopologicalSorter(calls).prepare()
+    except CycleError as error:
+        circle = " runs ".join(f"graph {index}" for index in reversed(error.args[1]))
+        raise ModelError(f"{circle}: no runtime allows a graph to run itself") from None
 
 
 def _custom_notices(graphs: list[Graph]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Activation, Attrs, Shape, Tensor, require
-from thimble.ops.shapes import axis_of, operand
+from thimble.ops.shapes import axis_of, joined, operand
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,6 @@ class Concatenation(Attrs):
         same = len(others) == 1 and len({len(s) for s in shapes}) == 1
         require(same, f"shapes {[list(s) for s in shapes]} may differ along axis {axis} only")
         return ((*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1 :]),)
+
+    def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
+        return joined(inputs) if self.axis == 0 else None

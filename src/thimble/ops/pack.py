@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
-from thimble.ops.shapes import axis_of, operand
+from thimble.ops.shapes import axis_of, joined, operand
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +23,6 @@ class Pack(Attrs):
         require(len(shapes) == self.values_count, f"{len(shapes)} operands, the attributes say {self.values_count}")
         axis = axis_of(self.axis, len(shapes[0]) + 1)
         return ((*shapes[0][:axis], len(shapes), *shapes[0][axis:]),)
+
+    def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
+        return joined(inputs) if self.axis == 0 else None

@@ -18,3 +18,6 @@ class ShapeOf(Attrs):
 
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         return ((len(operand(inputs, 0, "input").shape),),)
+
+    def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
+        return operand(inputs, 0, "input").shape

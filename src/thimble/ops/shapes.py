@@ -52,6 +52,14 @@ def integers(tensor: Tensor | None) -> tuple[int, ...] | None:
     return tuple(int(v) for v in np.frombuffer(tensor.data[: tensor.nbytes], dtype=stored))
 
 
+def joined(inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
+    """Known integers of all operands one after the other, or None if any is only known at run time."""
+    parts = [integers(tensor) for tensor in inputs]
+    if any(part is None for part in parts):
+        return None
+    return tuple(value for part in parts if part is not None for value in part)
+
+
 def axis_of(axis: int, rank: int) -> int:
     """A possibly negative axis as a non-negative one."""
     require(-rank <= axis < rank, f"axis {axis} is outside a tensor of rank {rank}")

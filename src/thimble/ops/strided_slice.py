@@ -53,6 +53,18 @@ class StridedSlice(Attrs):
             axis += 1
         return (tuple(output),)
 
+    def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
+        known = [integers(tensor) for tensor in inputs[:4]]
+        if len(known) < 4 or any(k is None or len(k) != 1 for k in known[1:]) or len(operand(inputs, 0, "input").shape) != 1:
+            return None
+        x, begin, end, stride = (k or () for k in known)
+        if not x or stride[0] == 0 or self.ellipsis_mask or self.new_axis_mask or self.offset:
+            return None
+        if self.shrink_axis_mask:
+            return x[begin[0] :][:1]
+        first, last = None if self.begin_mask else begin[0], None if self.end_mask else end[0]
+        return x[first : last : stride[0]]
+
     def _entries(self, count: int, rank: int) -> list[tuple[int | None, int]]:
         """Entries in order, each with how many axes to take over whole before it; None for the ellipsis.
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from thimble.ir import DType, Padding, Shape, Tensor
 from thimble.tflm import reference
-from thimble.tflm.kernels import Node, Unpredictable, Use, flat, is_constant, is_quantized, refuse_hybrid
+from thimble.tflm.kernels import Node, UnpredictableError, Use, flat, is_constant, is_quantized
 
 _MVE_BLOCK = 124  # CH_IN_BLOCK_MVE: channels that the depthwise kernel takes at a time
 _MANY_CHANNELS = 16  # REVERSE_TCOL_EFFICIENT_THRESHOLD
@@ -56,7 +56,7 @@ def _window(node: Node, data: Shape, filters: Shape) -> _Window:
     stride = _Pair(node.attr("stride_h"), node.attr("stride_w"))
     dilation = _Pair(node.attr("dilation_h_factor"), node.attr("dilation_w_factor"))
     if min(*stride, *dilation) < 1:
-        raise Unpredictable("its stride or dilation is below 1")
+        raise UnpredictableError("its stride or dilation is below 1")
     return _Window(stride, dilation, _padding(node, data, filters, stride, dilation))
 
 
@@ -107,7 +107,6 @@ def _some(size: int) -> tuple[int, ...]:
 def conv_2d(node: Node) -> Use:
     """Source: cmsis_nn/conv.cc. int4 weights take the int8 sizes."""
     data, weights = node.input(), node.input(1)
-    refuse_hybrid(node, data, weights)
     init = (node.sizeof("CmsisConv"),)
     if not is_quantized(data):
         return Use(init)
@@ -146,7 +145,6 @@ def _depthwise(node: Node, window: _Window, shape: Shape, filters: Shape, out: S
 def depthwise_conv_2d(node: Node) -> Use:
     """Source: cmsis_nn/depthwise_conv.cc."""
     data, weights = node.input(), node.input(1)
-    refuse_hybrid(node, data, weights)
     init = (node.sizeof("CmsisConv"),)
     if not is_quantized(data):
         return Use(init)
@@ -161,7 +159,6 @@ def depthwise_conv_2d(node: Node) -> Use:
 def fully_connected(node: Node) -> Use:
     """Source: cmsis_nn/fully_connected.cc. MVE sums each row of constant weights once and keeps the sums."""
     data, weights, bias, out = node.input(), node.input(1), node.optional(2), node.output()
-    refuse_hybrid(node, data, weights)
     init, persistent = (node.sizeof("CmsisFullyConnected"),), reference.fully_connected_channels(node)
     if data.dtype is not DType.INT8 or weights.dtype is DType.INT4:
         return Use(init, persistent)
@@ -227,7 +224,6 @@ def _transpose_conv_s8(node: Node, data: Tensor, weights: Tensor) -> tuple[int, 
 def transpose_conv(node: Node) -> Use:
     """Source: cmsis_nn/transpose_conv.cc. Buffers are requested even when empty."""
     weights, data, bias = node.input(1), node.input(2), node.optional(3)
-    refuse_hybrid(node, data, weights, int4=False)
     scratch: tuple[int, ...] = ()
     if data.dtype is DType.INT8:
         scratch = _transpose_conv_s8(node, data, weights)
@@ -266,6 +262,6 @@ def use(node: Node) -> Use:
     """What the kernel of a builtin operator requests in a CMSIS-NN build.
 
     Raises:
-        Unpredictable: TFLM has no such kernel, or refuses the operands.
+        UnpredictableError: TFLM has no such kernel, or refuses the operands.
     """
     return _FUNCTIONS.get(node.op.kind, reference.use)(node)

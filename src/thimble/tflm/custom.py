@@ -16,7 +16,7 @@ from flatbuffers import flexbuffers
 
 from thimble.importers.options import dtype_of
 from thimble.ir import Custom, DType
-from thimble.tflm.kernels import Node, Unpredictable, Use, channels, flat
+from thimble.tflm.kernels import Node, UnpredictableError, Use, channels, flat
 
 _DECODERS = {0: "DecodeStateLut", 1: "DecodeStateHuffman", 2: "DecodeStatePrune"}
 
@@ -27,16 +27,16 @@ def _options(node: Node) -> dict[str, Any]:
     try:
         values = flexbuffers.Loads(bytearray(node.op.attrs.options))
     except Exception as error:  # the reader of FlexBuffers raises whatever damaged bytes lead it to
-        raise Unpredictable(f"its options cannot be read ({error})") from None
+        raise UnpredictableError(f"its options cannot be read ({error})") from None
     if not isinstance(values, dict):
-        raise Unpredictable("its options are not a map")
+        raise UnpredictableError("its options are not a map")
     return values
 
 
 def _number(options: dict[str, Any], name: str, least: int = 0) -> int:
     value = options.get(name)
     if not isinstance(value, int) or not least <= value < 1 << 31:
-        raise Unpredictable(f"its option {name} is missing or makes no sense")
+        raise UnpredictableError(f"its option {name} is missing or makes no sense")
     return value
 
 
@@ -100,8 +100,10 @@ def _spectral_subtraction(node: Node) -> Use:
 def _overlap_add(node: Node) -> Use:
     """Source: overlap_add.cc."""
     shape = node.shape(node.input(), 2)
-    rows, width = flat(shape[:-2]), 4 if _fft_type(node) is DType.FLOAT32 else 2
-    states = (shape[-1] * width,) * rows
+    dtype, rows = _fft_type(node), flat(shape[:-2])
+    if dtype is DType.INT32:
+        raise UnpredictableError("TFLM has no such kernel for int32")
+    states = (shape[-1] * dtype.bits // 8,) * rows
     return Use((node.sizeof("SignalOverlapAdd"),), (node.target.pointer_bytes * rows, *states))
 
 
@@ -110,9 +112,9 @@ def _fft_type(node: Node) -> DType:
     try:
         dtype = dtype_of(_number(_options(node), "T"))
     except ValueError as error:
-        raise Unpredictable(str(error)) from None
+        raise UnpredictableError(str(error)) from None
     if dtype not in (DType.INT16, DType.INT32, DType.FLOAT32):
-        raise Unpredictable(f"TFLM has no such kernel for {dtype.label}")
+        raise UnpredictableError(f"TFLM has no such kernel for {dtype.label}")
     return dtype
 
 
@@ -173,7 +175,7 @@ def _decode(node: Node) -> Use:
         ancillary = node.input(2 * index + 1)
         struct = _DECODERS.get(ancillary.data[0] if ancillary.data else -1)
         if struct is None:
-            raise Unpredictable("its decoder is not known")
+            raise UnpredictableError("its decoder is not known")
         persistent.append(node.sizeof(struct))
         points = () if output.quant is None else output.quant.zero_point
         if struct == "DecodeStatePrune" and channels(output.quant) > 1 and any(points):
@@ -207,9 +209,9 @@ def use(node: Node) -> Use:
     """What the kernel of a custom operator requests.
 
     Raises:
-        Unpredictable: the operator is not TFLM's own, or its options make no sense.
+        UnpredictableError: the operator is not TFLM's own, or its options make no sense.
     """
     function = _FUNCTIONS.get(node.op.kind)
     if function is None:
-        raise Unpredictable("a custom operator that TFLM does not bring")
+        raise UnpredictableError("a custom operator that TFLM does not bring")
     return function(node)

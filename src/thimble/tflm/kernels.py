@@ -13,8 +13,8 @@ from thimble.target import Target
 from thimble.tflm.structs import struct_size
 
 
-class Unpredictable(ThimbleError):
-    """A kernel whose requests are not known, or an operator that TFLM's kernel refuses; caught in `allocation`."""
+class UnpredictableError(ThimbleError):
+    """A kernel whose requests cannot be told; caught in `allocation`, which goes on without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An operator with its tensors, on a target. The accessors raise `Unpredictable` for what is not there."""
+    """An operator with its tensors, on a target. The accessors raise `UnpredictableError` for what is not there."""
 
     op: Op
     inputs: tuple[Tensor | None, ...]
@@ -44,28 +44,29 @@ class Node:
     def input(self, index: int = 0) -> Tensor:
         tensor = self.optional(index)
         if tensor is None:
-            raise Unpredictable(f"input {index} is missing")
+            raise UnpredictableError(f"input {index} is missing")
         return tensor
 
     def output(self, index: int = 0) -> Tensor:
         if index >= len(self.outputs):
-            raise Unpredictable(f"output {index} is missing")
+            raise UnpredictableError(f"output {index} is missing")
         return self.outputs[index]
 
     def shape(self, tensor: Tensor, rank: int) -> Shape:
         """The tensor's shape, which must have `rank` dimensions or more."""
         if len(tensor.shape) < rank:
-            raise Unpredictable(f"'{tensor.name}' has {len(tensor.shape)} dimensions, {rank} are needed")
+            raise UnpredictableError(f"'{tensor.name}' has {len(tensor.shape)} dimensions, {rank} are needed")
         return tensor.shape
 
     def attr(self, name: str) -> Any:
         """An attribute under its name in the schema."""
         if isinstance(self.op.attrs, Opaque) or not hasattr(self.op.attrs, name):
-            raise Unpredictable(f"its attribute {name} is not known")
+            raise UnpredictableError(f"its attribute {name} is not known")
         return getattr(self.op.attrs, name)
 
 
 def is_constant(tensor: Tensor | None) -> bool:
+    """Whether the tensor's bytes are in the model."""
     return tensor is not None and tensor.kind is Kind.CONSTANT
 
 
@@ -75,6 +76,7 @@ def channels(quant: Quant | None) -> int:
 
 
 def is_quantized(tensor: Tensor) -> bool:
+    """Whether TFLM runs its integer kernels on the tensor."""
     return tensor.dtype in (DType.INT8, DType.INT16)
 
 
@@ -84,14 +86,5 @@ def dims_bytes(rank: int, target: Target) -> int:
 
 
 def flat(shape: Shape) -> int:
+    """Number of elements."""
     return math.prod(shape)
-
-
-def refuse_hybrid(node: Node, data: Tensor, weights: Tensor, *, int4: bool = True) -> None:
-    """Raise for the pairs of element types that TFLM's convolutions and fully connected layers refuse."""
-    narrow = (DType.INT8, DType.INT4) if int4 else (DType.INT8,)
-    allowed = {DType.FLOAT32: (DType.FLOAT32,), DType.INT8: narrow, DType.INT16: (DType.INT8,)}
-    if weights.dtype not in allowed.get(data.dtype, ()):
-        raise Unpredictable(f"TFLM has no kernel for {data.dtype.label} data with {weights.dtype.label} weights")
-    if node.output().dtype is not data.dtype:
-        raise Unpredictable(f"TFLM has no kernel from {data.dtype.label} to {node.output().dtype.label}")

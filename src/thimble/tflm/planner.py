@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +28,7 @@ _OFFLINE = "OfflineMemoryAllocation"
 _LARGEST_SCOPE = 10_000_000  # graphs that call each other twice could be walked for ever
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
+class Scratch(NamedTuple):
     """A scratch buffer that a kernel requests: its operator, and bytes before alignment."""
 
     graph: int
@@ -76,6 +76,19 @@ def greedy(requests: Sequence[Request]) -> tuple[tuple[int, ...], int]:
     return tuple(offsets), max((o + r.size for o, r in zip(offsets, requests, strict=True)), default=0)
 
 
+def load(requests: Sequence[Request]) -> int:
+    """Largest sum of buffers that live together: no plan of these lifetimes is lower."""
+    change: dict[int, int] = {}
+    for request in requests:
+        change[request.first] = change.get(request.first, 0) + request.size
+        change[request.last + 1] = change.get(request.last + 1, 0) - request.size
+    live = largest = 0
+    for _, difference in sorted(change.items()):
+        live += difference
+        largest = max(largest, live)
+    return largest
+
+
 def _order(requests: Sequence[Request]) -> list[int]:
     """Order of placement: TFLM fills its list from both ends and sorts the online part stably."""
     offline = [i for i, r in enumerate(requests) if r.offline != ONLINE]
@@ -93,9 +106,7 @@ def _first_gap(start: np.ndarray, end: np.ndarray, size: int) -> int:
     return int(place[fits[0]] if len(fits) else place[-1])
 
 
-def requests(
-    model: Model, order: Sequence[OpId] | None = None, scratch: Sequence[Scratch] = ()
-) -> tuple[Request, ...]:
+def requests(model: Model, order: Sequence[OpId] | None = None, scratch: Sequence[Scratch] = ()) -> tuple[Request, ...]:
     """The buffers that TFLM plans for, in the order in which it adds them: tensors, then scratch buffers.
 
     Args:
@@ -204,9 +215,9 @@ class _Lifetimes:
                 raise ModelError(f"{op.label}: graph {called} runs itself; TFLM has no recursion.")
             self.scope += 1
             self._graph(called, self.model.graphs[called].ops, callers)
-        for tensor in (*op.inputs, *op.outputs):
-            if tensor is not None:
-                self._touch(index, tensor, create=False)
+        for operand in (*op.inputs, *op.outputs):
+            if operand is not None:
+                self._touch(index, operand, create=False)
         self.spans.setdefault((index, ~op.id), (entered, self.scope))
         self.spans[index, ~op.id] = (self.spans[index, ~op.id][0], self.scope)
 

@@ -11,17 +11,15 @@ from collections.abc import Callable
 from thimble.ir import DType, Tensor
 from thimble.tflm.kernels import (
     Node,
-    Unpredictable,
+    UnpredictableError,
     Use,
     channels,
     dims_bytes,
     flat,
     is_quantized,
-    refuse_hybrid,
 )
 
 _INT16_TABLE = 2 * 513  # kernels/internal/common.h: a lookup table over int16, 513 entries
-_LARGEST_CONCATENATION = 10  # concatenation.cc: kMaxInputNum
 
 # Operators whose kernel allocates its OpData in Init and nothing else: name -> struct.
 _PLAIN = {
@@ -29,6 +27,7 @@ _PLAIN = {
     "ADD": "OpDataAdd",
     "AVERAGE_POOL_2D": "OpDataPooling",
     "CALL_ONCE": "OpDataCallOnce",
+    "CONCATENATION": "OpDataConcatenation",
     "DEQUANTIZE": "DequantizeOpData",
     "DIV": "OpDataDiv",
     "ELU": "OpDataElu",
@@ -64,10 +63,48 @@ _PLAIN = {
 
 # Operators whose kernel requests nothing.
 _NOTHING = frozenset(
-    "ARG_MAX ARG_MIN BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CAST CEIL COS DYNAMIC_UPDATE_SLICE EXP "
-    "EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR MAXIMUM MINIMUM NEG PACK "
-    "READ_VARIABLE RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND SHAPE SIN SLICE SPLIT SPLIT_V "
-    "SQRT SQUARE SQUEEZE TRANSPOSE UNPACK ZEROS_LIKE".split()
+    (
+        "ARG_MAX",
+        "ARG_MIN",
+        "BATCH_TO_SPACE_ND",
+        "BROADCAST_ARGS",
+        "BROADCAST_TO",
+        "CAST",
+        "CEIL",
+        "COS",
+        "DYNAMIC_UPDATE_SLICE",
+        "EXP",
+        "EXPAND_DIMS",
+        "FILL",
+        "FLOOR",
+        "FLOOR_DIV",
+        "FLOOR_MOD",
+        "LOG",
+        "LOGICAL_AND",
+        "LOGICAL_NOT",
+        "LOGICAL_OR",
+        "MAXIMUM",
+        "MINIMUM",
+        "NEG",
+        "PACK",
+        "READ_VARIABLE",
+        "RESHAPE",
+        "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR",
+        "REVERSE_V2",
+        "ROUND",
+        "SHAPE",
+        "SIN",
+        "SLICE",
+        "SPLIT",
+        "SPLIT_V",
+        "SQRT",
+        "SQUARE",
+        "SQUEEZE",
+        "TRANSPOSE",
+        "UNPACK",
+        "ZEROS_LIKE",
+    )
 )
 
 
@@ -84,7 +121,6 @@ def per_channel(node: Node, filters: Tensor, axis: int) -> tuple[int, int]:
 
 def _convolution(node: Node, axis: int) -> Use:
     weights = node.input(1)
-    refuse_hybrid(node, node.input(), weights)
     scratch = (flat(weights.shape),) if weights.dtype is DType.INT4 else ()
     return Use((node.sizeof("OpDataConv"),), per_channel(node, weights, axis), scratch)
 
@@ -108,7 +144,6 @@ def fully_connected_channels(node: Node) -> tuple[int, ...]:
 def fully_connected(node: Node) -> Use:
     """Source: fully_connected.cc."""
     weights = node.input(1)
-    refuse_hybrid(node, node.input(), weights)
     scratch = (flat(weights.shape),) if weights.dtype is DType.INT4 else ()
     return Use((node.sizeof("OpDataFullyConnected"),), fully_connected_channels(node), scratch)
 
@@ -116,7 +151,6 @@ def fully_connected(node: Node) -> Use:
 def transpose_conv(node: Node) -> Use:
     """Source: transpose_conv.cc."""
     weights, data, bias = node.input(1), node.input(2), node.optional(3)
-    refuse_hybrid(node, data, weights, int4=False)
     scratch: tuple[int, ...] = ()
     if data.dtype is DType.INT8:
         scratch = (4 * flat(node.output().shape),)
@@ -137,7 +171,7 @@ def svdf_scratch(node: Node) -> tuple[int, ...]:
     if node.input().dtype is not DType.INT8:
         return (4 * batch * filters,)
     if rank == 0:
-        raise Unpredictable("its rank is 0")
+        raise UnpredictableError("its rank is 0")
     return 4 * batch * filters, 4 * batch * (filters // rank)
 
 
@@ -165,6 +199,7 @@ def transposed(node: Node, tensor: Tensor) -> tuple[int, ...]:
 
 
 def matmul_operands(node: Node) -> tuple[int, ...]:
+    """Transposed copies of the operands: the left if `adj_x`, the right unless `adj_y`."""
     copies: tuple[int, ...] = transposed(node, node.input(0)) if node.attr("adj_x") else ()
     return copies if node.attr("adj_y") else copies + transposed(node, node.input(1))
 
@@ -223,13 +258,6 @@ def _embedding_lookup(node: Node) -> Use:
     return Use((), (*_dims_copy(node).prepare, node.sizeof("OpDataEmbeddingLookup")))
 
 
-def _concatenation(node: Node) -> Use:
-    """Source: concatenation.cc."""
-    if len(node.inputs) > _LARGEST_CONCATENATION:
-        raise Unpredictable(f"TFLM joins {_LARGEST_CONCATENATION} tensors at most, this one has {len(node.inputs)}")
-    return Use((node.sizeof("OpDataConcatenation"),))
-
-
 def _assign_variable(node: Node) -> Use:
     """OpData with compression only; the variable itself is in `persistent`. Source: assign_variable.cc."""
     return Use((node.sizeof("OpDataAssignVariable"),) if node.target.wheel else ())
@@ -239,7 +267,6 @@ _FUNCTIONS: dict[str, Callable[[Node], Use]] = {
     "ADD_N": _add_n,
     "ASSIGN_VARIABLE": _assign_variable,
     "BATCH_MATMUL": _batch_matmul,
-    "CONCATENATION": _concatenation,
     "CONV_2D": conv_2d,
     "CUMSUM": _cumsum,
     "DEPTHWISE_CONV_2D": depthwise_conv_2d,
@@ -268,7 +295,7 @@ def use(node: Node) -> Use:
     """What the reference kernel of a builtin operator requests.
 
     Raises:
-        Unpredictable: TFLM has no such kernel, or refuses the operands.
+        UnpredictableError: TFLM has no such kernel, or refuses the operands.
     """
     kind = node.op.kind
     if kind in _FUNCTIONS:
@@ -277,4 +304,4 @@ def use(node: Node) -> Use:
         return Use((node.sizeof(_PLAIN[kind]),))
     if kind in _NOTHING:
         return Use()
-    raise Unpredictable("TFLM has no kernel for it")
+    raise UnpredictableError("TFLM has no kernel for it")

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What TFLM will allocate for a model on a target, to the byte: rung 0 of the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from thimble.errors import ModelError
+from thimble.ir import Custom, Model, OpId, TensorId
+from thimble.target import Target
+from thimble.tflm import cmsis_nn, custom, reference
+from thimble.tflm.kernels import Node, UnpredictableError, Use
+from thimble.tflm.persistent import blocks, stack
+from thimble.tflm.planner import Request, Scratch, greedy, load, requests, without_offline_plan
+from thimble.tflm.refusals import refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A buffer of the plan: a tensor, or a scratch buffer of an operator (then `tensor` is None).
+
+    `size` is aligned, `last` is inclusive; -1 for both ends is a tensor that no operator touches.
+    """
+
+    what: str
+    graph: int
+    tensor: TensorId | None
+    op: OpId | None
+    size: int
+    first: int
+    last: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """TFLM's memory for a model, in bytes.
+
+    `nonpersistent_bytes` is the head of the arena, `persistent_bytes` its tail, split by category;
+    `total_bytes` is `MicroInterpreter::arena_used_bytes()`. `lower_bound_bytes` is the largest sum of planned
+    buffers that live together: no planner gets below it with TFLM's lifetimes. `exact` is False where a
+    kernel's requests are not known or TFLM would refuse the model; `notices` say which operator and why.
+    """
+
+    nonpersistent_bytes: int
+    persistent_bytes: int
+    total_bytes: int
+    lower_bound_bytes: int
+    plan: tuple[Planned, ...]
+    scratch: tuple[Scratch, ...]
+    persistent_by_category: tuple[tuple[str, int], ...]
+    exact: bool
+    notices: tuple[str, ...] = ()
+
+
+def predict(
+    model: Model, target: Target, *, recording: bool | None = None, order: Sequence[OpId] | None = None
+) -> Allocation:
+    """Predict TFLM's allocation.
+
+    Args:
+        model: the model, all its graphs.
+        target: processor and build.
+        recording: with TFLM's recording allocator (somewhat larger objects); None takes what the target
+            usually runs: the PyPI wheel records, firmware does not.
+        order: another order of the main graph's operators, as a file with that order would have it.
+    """
+    model, notices = _usable_plan(model)
+    uses, unknown = kernel_uses(model, target)
+    ordered = uses if order is None else _reordered(uses, order)
+    scratch = tuple(Scratch(g, OpId(o), size) for (g, o), use in ordered.items() for size in use.scratch)
+    wanted = requests(model, order, scratch)
+    offsets, height = greedy(wanted)
+    tail = blocks(model, target, ordered, recording=target.wheel if recording is None else recording)
+    persistent, categories = stack(tail)
+    return Allocation(
+        nonpersistent_bytes=height,
+        persistent_bytes=persistent,
+        total_bytes=height + persistent,
+        lower_bound_bytes=load(wanted),
+        plan=tuple(_planned(request, offset) for request, offset in zip(wanted, offsets, strict=True)),
+        scratch=scratch,
+        persistent_by_category=categories,
+        exact=not notices and not unknown and target.runs_tflm,
+        notices=notices + unknown + _port_notice(target),
+    )
+
+
+def _planned(request: Request, offset: int) -> Planned:
+    r = request
+    return Planned(r.what, r.graph, r.tensor, r.op, r.size, r.first, r.last, offset)
+
+
+def _usable_plan(model: Model) -> tuple[Model, tuple[str, ...]]:
+    """The model with its own offline plan where TFLM would accept it, else without and a notice."""
+    try:
+        requests(model)
+    except ModelError as error:
+        return without_offline_plan(model), (str(error),)
+    return model, ()
+
+
+def _port_notice(target: Target) -> tuple[str, ...]:
+    if target.runs_tflm:
+        return ()
+    return (f"TFLM has no port for {target.name}: the figures are what its structs and buffers would take",)
+
+
+def _reordered(uses: dict[tuple[int, int], Use], order: Sequence[OpId]) -> dict[tuple[int, int], Use]:
+    main = {(0, int(op)): uses[0, int(op)] for op in order}
+    return main | {key: use for key, use in uses.items() if key[0] != 0}
+
+
+def kernel_uses(model: Model, target: Target) -> tuple[dict[tuple[int, int], Use], tuple[str, ...]]:
+    """What each kernel requests, by (graph, operator) in the order of preparation.
+
+    Returns:
+        The requests, and notices that name each operator that TFLM refuses or whose requests are not known.
+    """
+    uses: dict[tuple[int, int], Use] = {}
+    notices: list[str] = []
+    for index, graph in enumerate(model.graphs):
+        for op in graph.ops:
+            node = Node(op, graph.operands(op), graph.results(op), target)
+            uses[index, op.id], notice = _kernel(node)
+            if notice:
+                notices.append(f"{op.label}: {notice}")
+    return uses, tuple(notices)
+
+
+def _kernel(node: Node) -> tuple[Use, str]:
+    """A kernel's requests and a notice, empty where they are exact."""
+    try:
+        reason = refusal(node)
+        return _table(node)(node), "" if reason is None else f"TFLM refuses this operator: {reason}"
+    except UnpredictableError as error:
+        return Use(), f"{error}; what its kernel would request is not counted"
+
+
+def _table(node: Node) -> Callable[[Node], Use]:
+    if isinstance(node.op.attrs, Custom):
+        return custom.use
+    return cmsis_nn.use if node.target.kernels == "cmsis-nn" else reference.use
