@@ -14,12 +14,12 @@ namespace {
 
 using Lists = std::vector<std::vector<int>>;
 
-// For each operator that is alone ready when it comes, the number of operators after it (all are its descendants);
-// -1 for the others. Exact for forced operators: with all but its descendants done, nothing else can be ready.
-std::vector<int> followers(const Lists& needs, const Lists& feeds, bool ascending) {
+// Whether an operator is the only ready one when it comes in the shipped order: all later ones are its descendants.
+// Read from the end (feeds and needs exchanged) it says that all earlier ones are its ancestors.
+std::vector<bool> alone(const Lists& needs, const Lists& feeds, bool ascending) {
   const int n = static_cast<int>(needs.size());
   std::vector<int> waiting(needs.size());
-  std::vector<int> result(needs.size(), -1);
+  std::vector<bool> result(needs.size());
   int ready = 0;
   for (std::size_t op = 0; op < needs.size(); ++op) {
     waiting[op] = static_cast<int>(needs[op].size());
@@ -27,7 +27,7 @@ std::vector<int> followers(const Lists& needs, const Lists& feeds, bool ascendin
   }
   for (int step = 0; step < n; ++step) {
     const auto op = static_cast<std::size_t>(ascending ? step : n - 1 - step);
-    if (ready == 1) result[op] = n - 1 - step;
+    result[op] = ready == 1;
     --ready;
     for (const int next : feeds[op]) {
       if (--waiting[static_cast<std::size_t>(next)] == 0) ++ready;
@@ -40,13 +40,12 @@ std::vector<int> followers(const Lists& needs, const Lists& feeds, bool ascendin
 
 std::vector<int> forced_ends(const Facts& facts) {
   const int n = static_cast<int>(facts.preds.size());
-  const auto after = followers(facts.preds, facts.succs, true);
-  const auto before = followers(facts.succs, facts.preds, false);
+  const auto first = alone(facts.preds, facts.succs, true);
+  const auto last = alone(facts.succs, facts.preds, false);
   std::vector<int> ends;
   for (int op = 0; op < n; ++op) {
     const auto i = static_cast<std::size_t>(op);
-    const bool forced = after[i] >= 0 && before[i] >= 0 && after[i] + before[i] == n - 1;
-    if (forced || op == n - 1) ends.push_back(op + 1);
+    if ((first[i] && last[i]) || op == n - 1) ends.push_back(op + 1);
   }
   return ends;
 }

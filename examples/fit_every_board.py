@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """On which boards does a model run as it is?
 
-    python examples/fit_every_board.py model.tflite
+python examples/fit_every_board.py model.tflite
 """
 
 from __future__ import annotations

@@ -139,8 +139,8 @@ def _swap(data: bytearray, layout: Layout, rng: random.Random) -> None:
         first, second = rng.sample(list(layout.offsets), 2)
         one, two = (at + int(struct.unpack_from("<I", data, at)[0]) for at in (first, second))
         if two > first and one > second:
-            struct.pack_into("<I", data, first, two - first)
-            struct.pack_into("<I", data, second, one - second)
+            struct.pack_into("<I", data, first, (two - first) & 0xFFFFFFFF)
+            struct.pack_into("<I", data, second, (one - second) & 0xFFFFFFFF)
             return
 
 
@@ -148,7 +148,7 @@ def _share(data: bytearray, layout: Layout, rng: random.Random) -> None:
     """One offset points to what another one points to."""
     first, second = sorted(rng.sample(list(layout.offsets), 2))
     target = second + int(struct.unpack_from("<I", data, second)[0])
-    struct.pack_into("<I", data, first, target - first)
+    struct.pack_into("<I", data, first, (target - first) & 0xFFFFFFFF)
 
 
 def _duplicate(data: bytearray, layout: Layout, rng: random.Random) -> None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thimble fits neural networks into the memory of tiny devices and proves that they fit.
 
-    import thimble
+import thimble
 
-    model = thimble.load("model.tflite")
-    print(thimble.memory_map(model).why())
-    print(thimble.fit(model, board="nucleo-l4r5zi").fits)
+model = thimble.load("model.tflite")
+print(thimble.memory_map(model).why())
+print(thimble.fit(model, board="nucleo-l4r5zi").fits)
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ written `{ value = 12.0, estimate = "how it was estimated" }` and is shown as an
 
 from __future__ import annotations
 
+import itertools
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,9 @@ import msgspec
 
 from thimble.errors import BoardError
 
-RegionKind = Literal["sram", "tcm", "itcm", "dtcm", "flash", "mram", "eeprom", "rom", "psram", "sdram", "ddr", "weights"]
+RegionKind = Literal[
+    "sram", "tcm", "itcm", "dtcm", "flash", "mram", "eeprom", "rom", "psram", "sdram", "ddr", "weights"
+]
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,7 +124,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not any(r.writable for r in self.regions):
             raise ValueError("no region can hold activations (volatile = true)")
         spans = sorted((r.space, r.address, r.address + r.bytes, r.name) for r in self.regions)
-        for (space, _, stop, low), (other, start, _, high) in zip(spans, spans[1:], strict=False):
+        for (space, _, stop, low), (other, start, _, high) in itertools.pairwise(spans):
             if space == other and start < stop:
                 raise ValueError(f"regions '{low}' and '{high}' overlap")
 
@@ -158,7 +161,8 @@ def read_board(text: str, origin: str) -> Board:
     try:
         return msgspec.toml.decode(text, type=Board)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise BoardError(f"{origin}: {error}. `thimble boards show nucleo-l4r5zi --toml` prints a complete example.") from None
+        example = "`thimble boards show nucleo-l4r5zi --toml` prints a complete example"
+        raise BoardError(f"{origin}: {error}. {example}.") from None
 
 
 def board_names() -> tuple[str, ...]:
@@ -181,7 +185,8 @@ def board_text(name: str) -> str:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BoardError(f"{name}: cannot be read: {error}") from None
-    raise BoardError(f"no board named '{name}'; known: {', '.join(board_names())}; your own board is a .toml file given by path")
+    known = ", ".join(board_names())
+    raise BoardError(f"no board named '{name}'; known: {known}; your own board is a .toml file given by path")
 
 
 def load_board(name: str) -> Board:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graph and schedule to lifetimes: what must be kept, from which step to which.
 
-    step        0     1     2     3
-    input     |====|                     the caller fills it before step 0
-    relu            |=====|====|====|    read again at step 3
-    concat                     |====|    a graph output lives to the end
+step        0     1     2     3
+input     |====|                     the caller fills it before step 0
+relu            |=====|====|====|    read again at step 3
+concat                     |====|    a graph output lives to the end
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from thimble.errors import InternalError
-from thimble.ir import Graph, OpId, TensorId
+from thimble.errors import InternalError, OptionError
+from thimble.ir import DType, Graph, Kind, OpId, TensorId
 from thimble.memory import Interval, Schedule
 
 
@@ -64,8 +64,6 @@ def read_order(graph: Graph, text: str, origin: str) -> Schedule:
     Raises:
         OptionError: not a permutation of the graph's operators, or an operator before one it reads from.
     """
-    from thimble.errors import OptionError
-
     try:
         order = [int(word) for word in text.replace(",", " ").split()]
     except ValueError as error:
@@ -76,7 +74,8 @@ def read_order(graph: Graph, text: str, origin: str) -> Schedule:
     late = first_violation(graph, schedule)
     if late is not None:
         reader, writer = late
-        raise OptionError(f"{origin}: {graph.ops[reader].label} runs before {graph.ops[writer].label}, which it reads from")
+        first, second = graph.ops[reader].label, graph.ops[writer].label
+        raise OptionError(f"{origin}: {first} runs before {second}, which it reads from")
     return schedule
 
 
@@ -102,8 +101,6 @@ def dependencies(graph: Graph) -> tuple[tuple[OpId, ...], ...]:
 
 def touches_state(graph: Graph, index: OpId) -> bool:
     """Whether the operator reads or writes something that outlives the inference."""
-    from thimble.ir import DType, Kind
-
     op = graph.ops[index]
     touched = [graph.tensors[i] for i in (*op.inputs, *op.outputs) if i is not None]
     return bool(op.attrs.subgraphs()) or any(t.kind is Kind.VARIABLE or t.dtype is DType.RESOURCE for t in touched)

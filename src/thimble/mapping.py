@@ -104,7 +104,7 @@ def _explain(memory: MemoryMap, peak: OperatorMemory) -> str:
     if not peak.others:
         parts = "input and output" + (" and scratch" if peak.scratch_bytes else "")
         return f"{here} needs its {parts} at once and nothing else is live: no order of operators can lower this peak."
-    count = len(peak.others) + len({i for i in graph.ops[peak.op].inputs if i is not None}) + len(graph.ops[peak.op].outputs)
+    count = sum(life.start <= peak.step < life.stop for _, life in memory.lifetimes)
     held = max(peak.others, key=lambda t: graph.tensors[t].nbytes)
     text = f"'{short_name(graph.tensors[held].name)}' ({graph.tensors[held].nbytes:,} B)"
     return f"{here} holds {count} tensors because {_why_held(memory, peak, held, text)}."

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stages in order, and the Python API. Every stage is followed by the verifier.
 
-    file -> Model -> Schedule -> lifetimes -> TFLM's plan (rung 0) -> Verdict
+file -> Model -> Schedule -> lifetimes -> TFLM's plan (rung 0) -> Verdict
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from thimble.importers.tflite import read_tflite
 from thimble.ir import Graph, Model, OpId, short_name
 from thimble.ladder import Clash, Limits, Rung, Verdict, within
 from thimble.lifetime import read_order, shipped_schedule
-from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
 from thimble.mapping import MemoryMap, map_memory
+from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
 from thimble.target import Target, target_named
 from thimble.tflm import Allocation, predict
 from thimble.tflm.code_size import runtime_flash
@@ -192,10 +192,12 @@ def tflm_plan(model: Model, allocation: Allocation) -> Plan:
 def _clash(memory: MemoryMap, ram: int, flash: int, limits: Limits) -> Clash:
     peak = memory.peak
     live = [t for t, life in memory.lifetimes if peak is not None and _at(life, peak.step)]
-    tensors = sorted(((memory.graph.tensors[t].name, memory.graph.tensors[t].nbytes) for t in live), key=lambda x: -x[1])
+    tensors = sorted(
+        ((memory.graph.tensors[t].name, memory.graph.tensors[t].nbytes) for t in live), key=_size, reverse=True
+    )
     return Clash(
         operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
-        tensors=tuple(tensors),
+        tensors=tuple(sorted(tensors, key=lambda named: -named[1])),
         ram_excess=max(0, ram - limits.ram) if limits.ram is not None else 0,
         flash_excess=max(0, flash - limits.flash) if limits.flash is not None else 0,
     )

@@ -121,7 +121,8 @@ def print_map(model: Model, maps: tuple[MemoryMap, ...], pictures: tuple[Path, .
         _print_one_map(console, memory)
     memory = maps[0]
     if memory.peak is not None:
-        console.print(f"Peak: {exact(memory.peak_bytes)} at operator {memory.peak.op}. {memory.why()}", markup=False)
+        at = f"{exact(memory.peak_bytes)} at operator {memory.peak.op}"
+        console.print(f"Peak: {at}. {memory.why()}", markup=False)
     if memory.variable_bytes:
         console.print(f"Variables keep {exact(memory.variable_bytes)} between inferences, besides the peak.")
     weights = model.main.constant_bytes()
@@ -144,7 +145,9 @@ def _print_one_map(console: Console, memory: MemoryMap) -> None:
         table.add_row(*cells, style="bold red" if row is memory.peak else "")
     console.print(table)
     if len(shown) < len(memory.operators):
-        console.print(f"The {len(shown)} largest of {len(memory.operators)} operators; --csv or --json has all of them.")
+        console.print(
+            f"The {len(shown)} largest of {len(memory.operators)} operators; --csv or --json has all of them."
+        )
 
 
 def _print_notices(console: Console, notices: tuple[str, ...]) -> None:
@@ -283,7 +286,8 @@ def print_board(board: Board) -> None:
     console = _console()
     console.print(f"{board.title} ({board.mcu}), target {board.target}", style="bold", markup=False)
     core = board.core
-    console.print(f"{core.name} ({core.architecture}), {core.clock_hz.value / 1e6:g} MHz [{_origin(core.clock_hz)}]", markup=False)
+    clock = f"{core.clock_hz.value / 1e6:g} MHz [{_origin(core.clock_hz)}]"
+    console.print(f"{core.name} ({core.architecture}), {clock}", markup=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("memory", "kind", "address", "size", "keeps data", "read", "write", "sources"):
         table.add_column(title, overflow="fold")

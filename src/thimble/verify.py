@@ -34,10 +34,12 @@ def verify_graph(graph: Graph) -> None:
         _expect(op.id == place, f"operator {place} has the id {op.id}")
         for index in chain((i for i in op.inputs if i is not None), op.outputs):
             _expect(0 <= index < len(graph.tensors), f"{op.label} names tensor {index}, which does not exist")
-        for index in op.inputs:
-            _expect(index is None or index in written, f"{op.label} reads tensor {index} before it is written")
+        for operand in op.inputs:
+            _expect(operand is None or operand in written, f"{op.label} reads tensor {operand} before it is written")
         for index in op.outputs:
-            fresh = index not in written or graph.tensors[index].kind is Kind.VARIABLE or not graph.tensors[index].nbytes
+            fresh = (
+                index not in written or graph.tensors[index].kind is Kind.VARIABLE or not graph.tensors[index].nbytes
+            )
             _expect(fresh, f"{op.label} writes tensor {index}, which already has a value")
             written.add(index)
         _verify_shapes(graph, op)
@@ -61,7 +63,9 @@ def verify_schedule(graph: Graph, schedule: Schedule) -> None:
     Raises:
         InternalError: the first violation.
     """
-    _expect(sorted(schedule.order) == list(range(len(graph.ops))), "the schedule does not run each operator exactly once")
+    _expect(
+        sorted(schedule.order) == list(range(len(graph.ops))), "the schedule does not run each operator exactly once"
+    )
     written = {t.id for t in graph.tensors if t.kind is not Kind.ACTIVATION or t.nbytes == 0}
     for index in schedule.order:
         op = graph.ops[index]
@@ -114,9 +118,11 @@ class _Run:
         blocks: list[list[tuple[int, int]]] = [[] for _ in plan.heights]
         for what, size, place in self._blocks():
             _expect(0 <= place.arena < len(plan.heights), f"{what} is in arena {place.arena}, which does not exist")
-            inside = 0 <= place.offset and place.offset + size <= plan.heights[place.arena]
-            _expect(inside, f"{what} at {place.offset:,} + {size:,} leaves its arena of {plan.heights[place.arena]:,} bytes")
-            blocks[place.arena].append((place.offset, place.offset + size))
+            inside = place.offset >= 0 and place.offset + size <= plan.heights[place.arena]
+            _expect(
+                inside, f"{what} at {place.offset:,} + {size:,} leaves its arena of {plan.heights[place.arena]:,} bytes"
+            )
+            blocks[place.arena].append((place.offset, stop))
         self.arenas = [_Arena(height, ranges) for height, ranges in zip(plan.heights, blocks, strict=True)]
 
     def _blocks(self) -> list[tuple[str, int, Placement]]:
@@ -130,8 +136,8 @@ class _Run:
         """Fill the inputs, run each operator, and find the outputs intact."""
         for index in self.graph.inputs:
             self.write_tensor(index)
-        for step, index in enumerate(self.plan.schedule.order):
-            self.execute(self.graph.ops[index], f"step {step}, {self.graph.ops[index].label}")
+        for step, op in enumerate(self.plan.schedule.order):
+            self.execute(self.graph.ops[op], f"step {step}, {self.graph.ops[op].label}")
         for index in self.graph.outputs:
             self.check_tensor(index, "the end")
 

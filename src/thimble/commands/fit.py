@@ -32,7 +32,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw the map to FILE.png or FILE.svg; the arena over time goes to FILE-arena.png (or .svg)."),
+        typer.Option(help="Draw to FILE.png or FILE.svg; the arena over time goes to FILE-arena.png (or .svg)."),
     ] = None,
 ) -> None:
     """See HELP."""

@@ -49,7 +49,7 @@ def run() -> None:
     except ThimbleError as error:
         _stop(str(error))
     except InternalError as error:
-        _stop(f"a bug in Thimble, not in your model: {error}. Please report it with the model or its `thimble map --json`.")
+        _stop(f"a bug in Thimble, not in your model: {error}. Please report it, with the model if you can.")
     except OSError as error:
         _stop(f"{error.filename or 'output'}: {error.strerror or error}")
     except (MemoryError, RecursionError):

@@ -55,7 +55,8 @@ class StridedSlice(Attrs):
 
     def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
         known = [integers(tensor) for tensor in inputs[:4]]
-        if len(known) < 4 or any(k is None or len(k) != 1 for k in known[1:]) or len(operand(inputs, 0, "input").shape) != 1:
+        single = len(known) == 4 and all(k is not None and len(k) == 1 for k in known[1:])
+        if not single or len(operand(inputs, 0, "input").shape) != 1:
             return None
         x, begin, end, stride = (k or () for k in known)
         if not x or stride[0] == 0 or self.ellipsis_mask or self.new_axis_mask or self.offset:

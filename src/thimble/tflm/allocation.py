@@ -11,9 +11,10 @@ from thimble.ir import Custom, Model, OpId, TensorId
 from thimble.target import Target
 from thimble.tflm import cmsis_nn, custom, reference
 from thimble.tflm.kernels import Node, UnpredictableError, Use
-from thimble.tflm.persistent import blocks, stack
-from thimble.tflm.planner import Request, Scratch, greedy, load, requests, without_offline_plan
+from thimble.tflm.persistent import planning_bytes, tail
+from thimble.tflm.planner import ALIGNMENT, Request, Scratch, greedy, load, requests, without_offline_plan
 from thimble.tflm.refusals import refusal
+from thimble.tflm.structs import align_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,18 @@ class Allocation:
 
     `nonpersistent_bytes` is the head of the arena, `persistent_bytes` its tail, split by category;
     `total_bytes` is `MicroInterpreter::arena_used_bytes()`. `lower_bound_bytes` is the largest sum of planned
-    buffers that live together: no planner gets below it with TFLM's lifetimes. `exact` is False where a
-    kernel's requests are not known or TFLM would refuse the model; `notices` say which operator and why.
+    buffers that live together: no planner gets below it with TFLM's lifetimes. `smallest_arena_bytes`, a
+    multiple of 16, is what `tensor_arena` must have: planning can need more than is used in the end. It is
+    never too small; where activations take under a kilobyte or so it may be some hundred bytes more than needed.
+    `exact` is False where a kernel's requests are not known or TFLM would refuse the model; `notices` say
+    which operator and why.
     """
 
     nonpersistent_bytes: int
     persistent_bytes: int
     total_bytes: int
     lower_bound_bytes: int
+    smallest_arena_bytes: int
     plan: tuple[Planned, ...]
     scratch: tuple[Scratch, ...]
     persistent_by_category: tuple[tuple[str, int], ...]
@@ -72,18 +77,29 @@ def predict(
     scratch = tuple(Scratch(g, OpId(o), size) for (g, o), use in ordered.items() for size in use.scratch)
     wanted = requests(model, order, scratch)
     offsets, height = greedy(wanted)
-    tail = blocks(model, target, ordered, recording=target.wheel if recording is None else recording)
-    persistent, categories = stack(tail)
+    end = tail(model, target, ordered, recording=target.wheel if recording is None else recording)
+    planning = planning_bytes(model, target, len(scratch), len(wanted)) + align_up(end.before_plan, ALIGNMENT)
+    notices += unknown + _unrun_scratch(model, wanted) + _port_notice(target)
     return Allocation(
         nonpersistent_bytes=height,
-        persistent_bytes=persistent,
-        total_bytes=height + persistent,
+        persistent_bytes=end.total,
+        total_bytes=height + end.total,
         lower_bound_bytes=load(wanted),
+        smallest_arena_bytes=align_up(max(height + end.total, planning, end.preparing), ALIGNMENT),
         plan=tuple(_planned(request, offset) for request, offset in zip(wanted, offsets, strict=True)),
         scratch=scratch,
-        persistent_by_category=categories,
-        exact=not notices and not unknown and target.runs_tflm,
-        notices=notices + unknown + _port_notice(target),
+        persistent_by_category=end.by_category,
+        exact=not notices,
+        notices=notices,
+    )
+
+
+def _unrun_scratch(model: Model, wanted: Sequence[Request]) -> tuple[str, ...]:
+    """TFLM plans scratch buffers of graphs that nothing runs with a size that it never sets."""
+    ops = {(r.graph, r.op) for r in wanted if r.op is not None and r.first < 0}
+    labels = (model.graphs[graph].ops[op].label for graph, op in sorted(ops) if op is not None)
+    return tuple(
+        f"{label}: no operator runs its graph; TFLM plans its scratch buffer with a random size" for label in labels
     )
 
 

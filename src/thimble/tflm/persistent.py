@@ -13,7 +13,7 @@ which parameters: `tensorflow/lite/core/api/flatbuffer_conversions.cc`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from thimble.ir import Graph, Kind, Model, Op, Opaque, Tensor, TensorId
@@ -33,6 +33,11 @@ ALLOCATORS = "Allocator and planner objects"
 SUBGRAPHS = "Subgraph allocations"
 PARAMETERS = "Builtin operator parameters"
 HANDLES = "Scratch buffer handles"
+
+_SCRATCH_PER_OPERATOR = 12  # kMaxScratchBuffersPerOp, kept free for the next operator
+
+# Kernels whose Prepare copies each operand's TfLiteTensor once; others may do so twice.
+_OPERANDS_ONCE = frozenset(("FULLY_CONNECTED", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"))
 
 # Operators whose parameters TFLM parses into a struct; the others have none.
 _PARAMETERS = {
@@ -93,39 +98,106 @@ class Block:
     alignment: int = ALIGNMENT
 
 
-def stack(blocks: Iterator[Block]) -> tuple[int, tuple[tuple[str, int], ...]]:
-    """Bytes from the arena's end down to the last block, and the share of each category, padding included."""
-    used = 0
-    shares: dict[str, int] = {}
-    for block in blocks:
-        below = align_up(used + block.size, block.alignment)
-        shares[block.category] = shares.get(block.category, 0) + below - used
-        used = below
-    return used, tuple(shares.items())
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The tail after AllocateTensors, and what it takes on the way there; bytes.
+
+    `before_plan` is its size when the head is planned. `preparing` is the most that any operator's Prepare
+    takes of the whole arena, from above: TFLM's temporary copies of its operands are counted twice each,
+    because many kernels ask for them twice.
+    """
+
+    total: int
+    by_category: tuple[tuple[str, int], ...]
+    before_plan: int
+    preparing: int
 
 
-def blocks(model: Model, target: Target, uses: Mapping[tuple[int, int], Use], *, recording: bool) -> Iterator[Block]:
-    """All persistent allocations of AllocateTensors, in order.
+def tail(model: Model, target: Target, uses: Mapping[tuple[int, int], Use], *, recording: bool) -> Tail:
+    """Everything that AllocateTensors puts into the tail, in its order.
 
     Args:
         model: the model, all its graphs.
         target: processor and build.
-        uses: what each kernel requests, by (graph, operator).
+        uses: what each kernel requests, by (graph, operator) in the order of preparation.
         recording: with RecordingMicroAllocator, whose objects are larger.
     """
+    shares: dict[str, int] = {}
+    used = _stack(0, _setup_blocks(model, target, uses, recording=recording), shares)
+    preparing = scratch = 0
+    for graph, op, found in _prepare_steps(model, uses):
+        used = _stack(used, found, shares)
+        scratch += len(uses[graph, op.id].scratch)
+        temporary = _temporary_bytes(model.graphs[graph], op, target)
+        preparing = max(preparing, used + _requests_bytes(scratch, target) + temporary)
+    used = before_plan = _stack(used, _late_blocks(model, target, scratch), shares)
+    used = _stack(used, _interface_blocks(model, target), shares)
+    return Tail(used, tuple(shares.items()), before_plan, preparing)
+
+
+def _stack(used: int, blocks: Iterable[Block], shares: dict[str, int]) -> int:
+    """Stack blocks on the `used` bytes; the new height. Adds each block with its padding to its category."""
+    for block in blocks:
+        below = align_up(used + block.size, block.alignment)
+        shares[block.category] = shares.get(block.category, 0) + below - used
+        used = below
+    return used
+
+
+def _setup_blocks(
+    model: Model, target: Target, uses: Mapping[tuple[int, int], Use], *, recording: bool
+) -> Iterator[Block]:
+    """Before any operator is prepared."""
     yield from _objects(model, target, recording=recording)
     yield from _graph_tables(model, target)
     yield from _parameters(model, target)
     for use in uses.values():
         yield from (Block(BUFFERS, size) for size in use.init)
-    yield from _prepare(model, uses)
-    if count := sum(len(use.scratch) for use in uses.values()):
-        yield _struct(HANDLES, "ScratchBufferHandle", target, count)
+
+
+def _late_blocks(model: Model, target: Target, scratch: int) -> Iterator[Block]:
+    """Between preparing the last operator and planning the head."""
+    if scratch:
+        yield _struct(HANDLES, "ScratchBufferHandle", target, scratch)
     yield from _variables(model)
+
+
+def _interface_blocks(model: Model, target: Target) -> Iterator[Block]:
+    """After planning: what stands for the model's inputs and outputs."""
     for tensors in (model.main.inputs, model.main.outputs):
         yield Block(BUFFERS, target.pointer_bytes * len(tensors))
         for index in tensors:
             yield from _interface_tensor(model.main.tensors[index], target)
+
+
+def _requests_bytes(scratch: int, target: Target) -> int:
+    return struct_size("ScratchBufferRequest", target) * (scratch + _SCRATCH_PER_OPERATOR)
+
+
+def _temporary_bytes(graph: Graph, op: Op, target: Target) -> int:
+    operands = [t for t in (*graph.operands(op), *graph.results(op)) if t is not None]
+    blocks = (block for tensor in operands for block in _interface_tensor(tensor, target))
+    times = 1 if op.kind in _OPERANDS_ONCE else 2
+    return times * sum(align_up(block.size, target.pointer_bytes) for block in blocks)
+
+
+def planning_bytes(model: Model, target: Target, scratch: int, planned: int) -> int:
+    """What planning itself needs in the head: requests, lifetimes and the planner's tables.
+
+    With few activations this is more than the plan's height: then an arena of `arena_used_bytes()` is too small.
+
+    Args:
+        model: the model, all its graphs.
+        target: processor and build.
+        scratch: number of scratch buffers.
+        planned: number of buffers that the planner places.
+    """
+    requests = _requests_bytes(scratch, target)
+    infos = sum(len(graph.tensors) for graph in model.graphs) + scratch
+    size, alignment = struct_layout("AllocationInfo", target)
+    offsets = align_up(requests, min(target.pointer_bytes, target.alignment)) + target.pointer_bytes * len(model.graphs)
+    lifetimes = align_up(offsets, alignment) + size * infos
+    return align_up(lifetimes, ALIGNMENT) + struct_size("PlannerEntry", target) * planned
 
 
 def _struct(category: str, name: str, target: Target, count: int = 1) -> Block:
@@ -163,17 +235,19 @@ def _parameters(model: Model, target: Target) -> Iterator[Block]:
                 yield _struct(PARAMETERS, name, target)
 
 
-def _prepare(model: Model, uses: Mapping[tuple[int, int], Use]) -> Iterator[Block]:
-    """What kernels allocate in Prepare; the first ASSIGN_VARIABLE of a variable allocates its value."""
+def _prepare_steps(model: Model, uses: Mapping[tuple[int, int], Use]) -> Iterator[tuple[int, Op, tuple[Block, ...]]]:
+    """What each kernel allocates in Prepare; the first ASSIGN_VARIABLE of a variable allocates its value."""
     assigned: set[str] = set()
-    for index, graph in enumerate(model.graphs):
-        names = {t: _shared_name(op) for op in graph.ops if op.kind == "VAR_HANDLE" for t in op.outputs}
-        for op in graph.ops:
-            for name, value in _assigned(graph, op, names):
-                if name not in assigned:
-                    assigned.add(name)
-                    yield Block(BUFFERS, tensor_bytes(value))
-            yield from (Block(BUFFERS, size) for size in uses[index, op.id].prepare)
+    names = [
+        {t: _shared_name(op) for op in graph.ops if op.kind == "VAR_HANDLE" for t in op.outputs}
+        for graph in model.graphs
+    ]
+    for index, number in uses:
+        graph, op = model.graphs[index], model.graphs[index].ops[number]
+        new = [(name, value) for name, value in _assigned(graph, op, names[index]) if name not in assigned]
+        assigned.update(name for name, _ in new)
+        sizes = (*(tensor_bytes(value) for _, value in new), *uses[index, number].prepare)
+        yield index, op, tuple(Block(BUFFERS, size) for size in sizes)
 
 
 def _assigned(graph: Graph, op: Op, names: Mapping[TensorId, str]) -> Iterator[tuple[str, Tensor]]:

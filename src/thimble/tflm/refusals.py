@@ -108,6 +108,13 @@ def _per_channel(node: Node) -> str | None:
     return None
 
 
+def _missing_bias(node: Node) -> str | None:
+    """Source: cmsis_nn/transpose_conv.cc, which reads the bias without asking whether there is one."""
+    if node.op.kind != "TRANSPOSE_CONV" or node.target.kernels != "cmsis-nn" or node.optional(3) is not None:
+        return None
+    return "its CMSIS-NN kernel for int16 needs a bias" if node.input(2).dtype is _I16 else None
+
+
 def _many_inputs(node: Node) -> str | None:
     count = len(node.inputs)
     if node.op.kind != "CONCATENATION" or count <= _LARGEST_CONCATENATION:
@@ -128,6 +135,7 @@ _CHECKS: tuple[Callable[[Node], str | None], ...] = (
     _constant,
     _hybrid,
     _per_channel,
+    _missing_bias,
     _many_inputs,
     _reshape,
 )

@@ -26,6 +26,9 @@ _ARENA = {  # tensorflow/lite/micro/: arena_allocator/*.h, memory_planner/greedy
     "MicroBuiltinDataAllocator": "ptr*2",
     "SubgraphAllocations": "ptr*2 ?ptr",
     "ScratchBufferHandle": "ptr",
+    "ScratchBufferRequest": "size int*2",
+    "AllocationInfo": "size ptr int*2 i32 bool",
+    "PlannerEntry": "int*10",  # GreedyMemoryPlanner::per_buffer_size()
     "MicroResourceVariables": "ptr int*2",
     "MicroResourceVariable": "ptr*3 size i8",
 }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "order_walk.h"
+
+namespace thimble::order {
+
+namespace {
+
+// SplitMix64 (S. Vigna, public domain): a fixed sequence of well mixed words.
+std::uint64_t mixed(std::uint64_t i) {
+  std::uint64_t z = (i + 1) * 0x9e3779b97f4a7c15U;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+Walk::Walk(const Part& part) : part_(part), ready_at_(part.units.size(), -1), live_(part.base) {
+  for (const Tensor& tensor : part.tensors) {
+    left_.push_back(static_cast<int>(tensor.readers.size()) + (tensor.outlives ? 1 : 0));
+  }
+  for (std::size_t u = 0; u < part.units.size(); ++u) {
+    names_.push_back({mixed(2 * u), mixed(2 * u + 1)});
+    waiting_.push_back(static_cast<int>(part.units[u].preds.size()));
+    if (waiting_.back() == 0) add_ready(static_cast<int>(u));
+  }
+}
+
+Key Walk::key_with(int unit) const {
+  const Key& name = names_[static_cast<std::size_t>(unit)];
+  return {key_.low ^ name.low, key_.high ^ name.high};
+}
+
+Effect Walk::effect(int unit) const {
+  Effect effect{live_, live_};
+  for (const Phase& phase : part_.units[static_cast<std::size_t>(unit)].phases) {
+    effect.need = std::max(effect.need, effect.live + phase.hill);
+    effect.live += phase.delta;
+    for (const int t : phase.reads) {
+      if (left_[static_cast<std::size_t>(t)] == 1) effect.live -= size(t);
+    }
+  }
+  return effect;
+}
+
+void Walk::forward(int unit) {
+  const Unit& moved = part_.units[static_cast<std::size_t>(unit)];
+  for (const Phase& phase : moved.phases) {
+    live_ += phase.delta;
+    for (const int t : phase.reads) {
+      if (--left_[static_cast<std::size_t>(t)] == 0) live_ -= size(t);
+    }
+  }
+  key_ = key_with(unit);
+  drop_ready(unit);
+  for (const int s : moved.succs) {
+    if (--waiting_[static_cast<std::size_t>(s)] == 0) add_ready(s);
+  }
+  path_.push_back(unit);
+}
+
+void Walk::back() {
+  const int unit = path_.back();
+  const Unit& moved = part_.units[static_cast<std::size_t>(unit)];
+  path_.pop_back();
+  for (const int s : moved.succs) {
+    if (waiting_[static_cast<std::size_t>(s)]++ == 0) drop_ready(s);
+  }
+  add_ready(unit);
+  key_ = key_with(unit);
+  for (const Phase& phase : moved.phases) {
+    live_ -= phase.delta;
+    for (const int t : phase.reads) {
+      if (left_[static_cast<std::size_t>(t)]++ == 0) live_ += size(t);
+    }
+  }
+}
+
+void Walk::add_ready(int unit) {
+  ready_at_[static_cast<std::size_t>(unit)] = static_cast<int>(ready_.size());
+  ready_.push_back(unit);
+}
+
+void Walk::drop_ready(int unit) {
+  const int at = ready_at_[static_cast<std::size_t>(unit)];
+  const int last = ready_.back();
+  ready_[static_cast<std::size_t>(at)] = last;
+  ready_at_[static_cast<std::size_t>(last)] = at;
+  ready_.pop_back();
+  ready_at_[static_cast<std::size_t>(unit)] = -1;
+}
+
+}  // namespace thimble::order

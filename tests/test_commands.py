@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a user meets it: what it prints, what it writes, how it exits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import thimble
+from thimble.commands.main import run
+
+
+class Result:
+    """Exit code and what was printed."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*words: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["thimble", *words])
+        with pytest.raises(SystemExit) as stopped:
+            run()
+        text = capsys.readouterr()
+        return Result(stopped.value.code if isinstance(stopped.value.code, int) else 0, text.out, text.err)
+
+    return call
+
+
+def test_fit_says_yes_with_exit_code_0(cli: Any) -> None:
+    done = cli("fit", "demo", "--board", "nucleo-l4r5zi")
+    assert done.code == 0
+    assert done.out.startswith("FITS: kws_ds_cnn on STMicroelectronics NUCLEO-L4R5ZI")
+    assert "Ladder" in done.out and "shipped" in done.out
+
+
+def test_fit_says_no_with_exit_code_1_by_how_much_and_what_clashes(cli: Any) -> None:
+    done = cli("fit", "demo", "--max-ram", "4k")
+    assert done.code == 1
+    assert done.out.startswith("DOES NOT FIT")
+    assert "too much" in done.out and "Live together at" in done.out
+
+
+def test_fit_json_has_the_stable_fields_and_nothing_else_is_printed(cli: Any) -> None:
+    value = cli("fit", "demo", "--max-ram", "1G", "--target", "host", "--json").json
+    stable = {"fits", "ram_bytes", "flash_bytes", "peak_operator", "chosen_rung", "rungs"}
+    assert stable <= value.keys()
+    rung = value["rungs"][0]
+    assert {"rung", "name", "arena_bytes", "lower_bound_bytes", "proven", "extra_macs_ratio", "seconds"} <= rung.keys()
+    assert rung["total_bytes"] == rung["arena_bytes"] + rung["persistent_bytes"]
+    assert value["fits"] is True and value["chosen_rung"] == 0 and value["clash"] is None
+
+
+def test_fit_when_only_flash_is_short_says_so(cli: Any) -> None:
+    value = cli("fit", "demo", "--max-flash", "10k", "--json").json
+    assert value["fits"] is False
+    assert value["clash"]["flash_excess_bytes"] == value["flash_bytes"] - 10 * 1024
+    assert value["clash"]["ram_excess_bytes"] == 0
+
+
+def test_a_device_without_flash_holds_the_model_in_its_ram(cli: Any) -> None:
+    value = cli("fit", "demo", "--board", "l2-2mb", "--json").json
+    assert value["flash_limit_bytes"] is None
+    assert value["ram_bytes"] == value["rungs"][0]["total_bytes"] + value["flash_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("fit", "demo"), "give --board NAME"),
+        (("fit", "demo", "--max-ram", "lots"), "--max-ram: 'lots' is not a size"),
+        (("fit", "demo", "--board", "no-such-board"), "no board named 'no-such-board'; known: adafruit-metro-m0"),
+        (("fit", "demo", "--board", "blue-pill", "--target", "z80"), "no target named 'z80'; known: host"),
+        (("map", "no_such_model.tflite"), "no_such_model.tflite: cannot be read"),
+        (("map", "model.onnx"), "model.onnx: only .tflite is imported so far"),
+        (("map", "demo", "--batch", "3"), "the batch dimension is fixed in this model"),
+        (("map", "demo", "--order", "no_such_order"), "--order: no_such_order cannot be read"),
+        (("map", "demo", "--plot", "picture.bmp"), "picture.bmp: a picture is a .png or .svg file"),
+        (("map", "demo", "--csv", "no_such_folder/map.csv"), "no_such_folder/map.csv: cannot be written"),
+        (("boards", "show", "no-such-board"), "no board named 'no-such-board'"),
+    ],
+)
+def test_the_users_fault_is_one_line_and_exit_code_2(cli: Any, words: tuple[str, ...], message: str) -> None:
+    done = cli(*words)
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith("error: ") and message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_map_adds_up_and_names_the_peak(cli: Any) -> None:
+    value = cli("map", "demo", "--json").json
+    parts = ("input_bytes", "output_bytes", "other_bytes", "scratch_bytes")
+    assert all(sum(row[p] for p in parts) == row["total_bytes"] for row in value["operators"])
+    assert value["peak_bytes"] == max(row["total_bytes"] for row in value["operators"])
+    assert value["operators"][value["peak_index"]]["name"] == value["peak_operator"]
+    shown = cli("map", "demo").out
+    assert "◀ peak" in shown and f"Peak: {value['peak_bytes']:,} B" in shown
+
+
+def test_map_counts_scratch_for_a_target(cli: Any) -> None:
+    bare = cli("map", "demo", "--json").json
+    armed = cli("map", "demo", "--target", "cortex-m4", "--json").json
+    assert all(row["scratch_bytes"] == 0 for row in bare["operators"])
+    assert any(row["scratch_bytes"] > 0 for row in armed["operators"])
+
+
+def test_map_writes_csv_and_both_pictures(cli: Any, tmp_path: Path) -> None:
+    table, picture = tmp_path / "map.csv", tmp_path / "map.svg"
+    done = cli("map", "demo", "--csv", str(table), "--plot", str(picture))
+    assert done.code == 0
+    rows = list(csv.DictReader(table.open()))
+    assert max(int(row["total_bytes"]) for row in rows) == cli("map", "demo", "--json").json["peak_bytes"]
+    assert picture.read_text().lstrip().startswith("<?xml")
+    assert (tmp_path / "map-arena.svg").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["map-arena.svg", "map.csv", "map.svg"]
+
+
+def test_the_same_picture_twice_is_the_same_file(cli: Any, tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        cli("map", "demo", "--plot", str(tmp_path / name))
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_map_in_a_given_order(cli: Any, tmp_path: Path) -> None:
+    count = len(cli("map", "demo", "--json").json["operators"])
+    good, bad, short = tmp_path / "good", tmp_path / "bad", tmp_path / "short"
+    good.write_text(" ".join(map(str, range(count))))
+    bad.write_text(" ".join(map(str, reversed(range(count)))))
+    short.write_text("0, 1")
+    assert cli("map", "demo", "--order", str(good), "--json").json == cli("map", "demo", "--json").json
+    assert "which it reads from" in cli("map", "demo", "--order", str(bad)).err
+    assert f"each of the {count} operators" in cli("map", "demo", "--order", str(short)).err
+
+
+def test_boards_lists_shows_and_checks(cli: Any, tmp_path: Path) -> None:
+    listed = cli("boards", "--json").json["boards"]
+    assert {"nucleo-l4r5zi", "arduino-nano", "mps3-an547"} <= {board["name"] for board in listed}
+    shown = cli("boards", "show", "apollo4-plus").out
+    assert "mram" in shown and "estimate" in shown and "AmbiqSuite" in shown
+    mine = tmp_path / "mine.toml"
+    mine.write_text(cli("boards", "show", "blue-pill", "--toml").out)
+    assert "sound" in cli("boards", "check", str(mine)).out
+    assert cli("fit", "demo", "--board", str(mine), "--json").json["ram_limit_bytes"] == 20 * 1024
+    mine.write_text(mine.read_text().replace("origin", "orgin", 1))
+    wrong = cli("boards", "check", str(mine))
+    assert wrong.code == 2 and "orgin" in wrong.err and str(mine) in wrong.err
+
+
+def test_a_full_disk_leaves_nothing_half_written(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    done = cli("map", "demo", "--csv", str(tmp_path / "map.csv"))
+    assert done.code == 2 and "No space left on device" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_examples_and_does_not_wait_for_numpy(cli: Any) -> None:
+    assert "thimble fit model.tflite --board nucleo-l4r5zi" in cli("--help").out
+    assert "--max-ram 256k" in cli("fit", "--help").out
+    code = "import sys, thimble.commands.main; sys.exit('numpy' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_version(cli: Any) -> None:
+    assert cli("--version").out.strip() == f"thimble {thimble.__version__}"
