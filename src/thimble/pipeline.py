@@ -192,9 +192,7 @@ def tflm_plan(model: Model, allocation: Allocation) -> Plan:
 def _clash(memory: MemoryMap, ram: int, flash: int, limits: Limits) -> Clash:
     peak = memory.peak
     live = [t for t, life in memory.lifetimes if peak is not None and _at(life, peak.step)]
-    tensors = sorted(
-        ((memory.graph.tensors[t].name, memory.graph.tensors[t].nbytes) for t in live), key=_size, reverse=True
-    )
+    tensors = [(memory.graph.tensors[t].name, memory.graph.tensors[t].nbytes) for t in live]
     return Clash(
         operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
         tensors=tuple(sorted(tensors, key=lambda named: -named[1])),

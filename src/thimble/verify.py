@@ -118,10 +118,9 @@ class _Run:
         blocks: list[list[tuple[int, int]]] = [[] for _ in plan.heights]
         for what, size, place in self._blocks():
             _expect(0 <= place.arena < len(plan.heights), f"{what} is in arena {place.arena}, which does not exist")
-            inside = place.offset >= 0 and place.offset + size <= plan.heights[place.arena]
-            _expect(
-                inside, f"{what} at {place.offset:,} + {size:,} leaves its arena of {plan.heights[place.arena]:,} bytes"
-            )
+            height, stop = plan.heights[place.arena], place.offset + size
+            what = f"{what} from {place.offset:,} to {stop:,}"
+            _expect(place.offset >= 0 and stop <= height, f"{what} leaves its arena of {height:,} bytes")
             blocks[place.arena].append((place.offset, stop))
         self.arenas = [_Arena(height, ranges) for height, ranges in zip(plan.heights, blocks, strict=True)]
 
