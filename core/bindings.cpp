@@ -6,14 +6,17 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <limits>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "dsa.h"
 #include "greedy.h"
 #include "load.h"
+#include "order_search.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -61,6 +64,50 @@ Bytes load_bound(const Numbers& sizes, const Numbers& starts, const Numbers& sto
   return bound.bytes;
 }
 
+int narrow(std::int64_t number) {
+  if (number < std::numeric_limits<int>::min() || number > std::numeric_limits<int>::max()) {
+    throw nb::value_error("an index is out of range");
+  }
+  return static_cast<int>(number);
+}
+
+// Row i of a list of lists stored one after the other: items starts[i] to starts[i + 1].
+std::vector<int> row(const Numbers& starts, const Numbers& items, std::size_t i) {
+  const std::int64_t begin = starts.at(i);
+  const std::int64_t end = starts.at(i + 1);
+  if (begin < 0 || begin > end || end > static_cast<std::int64_t>(items.size())) {
+    throw nb::value_error("order_search: starts must rise and stay within their list");
+  }
+  std::vector<int> result;
+  for (std::int64_t k = begin; k < end; ++k) result.push_back(narrow(items[static_cast<std::size_t>(k)]));
+  return result;
+}
+
+using Lists = std::pair<Numbers, Numbers>;  // Where each list starts, and one past the end; all items.
+
+std::tuple<std::vector<int>, Bytes, Bytes, std::int64_t> order_search(const Numbers& scratch, const Numbers& sizes,
+                                                                     const Numbers& producers, const Numbers& held,
+                                                                     const Lists& readers, const Lists& before,
+                                                                     std::int64_t budget) {
+  if (producers.size() != sizes.size() || held.size() != sizes.size() || readers.first.size() != sizes.size() + 1 ||
+      before.first.size() != scratch.size() + 1) {
+    throw nb::value_error("order_search: lists of unequal length");
+  }
+  thimble::OrderProblem problem;
+  problem.scratch = scratch;
+  for (std::size_t t = 0; t < sizes.size(); ++t) {
+    problem.tensors.push_back({sizes[t], narrow(producers[t]), held[t] != 0, row(readers.first, readers.second, t)});
+  }
+  for (std::size_t op = 0; op < scratch.size(); ++op) problem.before.push_back(row(before.first, before.second, op));
+  thimble::OrderResult result;
+  {
+    const nb::gil_scoped_release unlocked;
+    result = thimble::order_search(problem, budget);
+  }
+  raise_unless_usable(result.status, "order_search: " + result.message);
+  return {std::move(result.order), result.peak, result.lower_bound, result.nodes};
+}
+
 }  // namespace
 
 NB_MODULE(_core, module) {
@@ -69,5 +116,7 @@ NB_MODULE(_core, module) {
              "Offsets of TFLM's greedy planner; steps are inclusive, -1 in `offline` means to be planned.");
   module.def("live_sums", &live_sums, "sizes"_a, "starts"_a, "stops"_a,
              "Breakpoints and live sums of half-open lifetimes.");
+  module.def("order_search", &order_search, "scratch"_a, "sizes"_a, "producers"_a, "held"_a, "readers"_a, "before"_a,
+             "budget"_a, "An operator order of least peak: order, peak, proven lower bound, nodes.");
   module.def("load_bound", &load_bound, "sizes"_a, "starts"_a, "stops"_a, "The largest live sum.");
 }

@@ -59,6 +59,7 @@ class Search {
         const auto [value, state] = waiting_.pop();
         if (states_[state].value == value) open_.push_back(state);
       }
+      std::reverse(open_.begin(), open_.end());  // Deepest on top.
     }
     return true;
   }
@@ -142,46 +143,51 @@ class Search {
     return false;
   }
 
-  // Depth-first below way_ (its last unit not yet run), to exactly `limit` units. Explicit stack: (way, choices).
+  // Depth-first below way_ (its last unit not yet run), to exactly `limit` units, in every order of them.
   bool descend(int limit, Bytes target, int& steps) {
-    std::vector<std::vector<int>> choices;
     const std::size_t start = walk_.path().size();
-    run_and_collect(choices, {});
-    while (!choices.empty()) {
-      auto& mine = choices.back();
-      if (mine.empty() || steps <= 0) {
-        choices.pop_back();
+    choices_.clear();
+    run_and_collect();
+    while (!choices_.empty()) {
+      Choices& mine = choices_.back();
+      if (mine.next == mine.units.size() || steps <= 0) {
+        choices_.pop_back();
         walk_.back();
         way_.pop_back();
         continue;
       }
-      const int v = mine.back();
-      mine.pop_back();
+      const int v = mine.units[mine.next++];
       const Effect effect = walk_.effect(v);
       if (effect.need > floor_) continue;
       --steps;
-      if (static_cast<int>(way_.size()) + 1 < limit) {
-        std::vector<int> inherited = mine;
-        way_.push_back(v);
-        run_and_collect(choices, std::move(inherited));
+      way_.push_back(v);
+      if (static_cast<int>(way_.size()) < limit) {
+        run_and_collect();
       } else if (effect.live <= target) {
-        way_.push_back(v);
         while (walk_.path().size() > start) walk_.back();
         return true;
       } else {
+        way_.pop_back();
         deeper_ = true;
       }
     }
     return false;
   }
 
-  // Runs the last unit of way_ and pushes what may follow it: what was open before, and what it has enabled.
-  void run_and_collect(std::vector<std::vector<int>>& choices, std::vector<int> inherited) {
+  // Runs the last unit of way_ and enters what may follow it: what else was open before, and what it has enabled.
+  void run_and_collect() {
+    const int last = way_.back();
+    Choices next;
+    if (!choices_.empty()) {
+      for (const int v : choices_.back().units) {
+        if (v != last) next.units.push_back(v);
+      }
+    }
     const std::size_t before = walk_.ready().size();
-    walk_.forward(way_.back());
+    walk_.forward(last);
     const auto& ready = walk_.ready();
-    inherited.insert(inherited.end(), ready.begin() + static_cast<std::ptrdiff_t>(before) - 1, ready.end());
-    choices.push_back(std::move(inherited));
+    next.units.insert(next.units.end(), ready.begin() + static_cast<std::ptrdiff_t>(before) - 1, ready.end());
+    choices_.push_back(std::move(next));
   }
 
   // Runs way_, entering each set on it as done; false if one was known, then all has been said about it.
@@ -239,6 +245,11 @@ class Search {
     int state;
   };
 
+  struct Choices {
+    std::vector<int> units;
+    std::size_t next = 0;
+  };
+
   static constexpr int kLookDepth = 6;
   static constexpr int kLookSteps = 24;
 
@@ -251,6 +262,7 @@ class Search {
   std::vector<int> chain_;
   std::vector<int> way_;
   std::vector<Child> children_;
+  std::vector<Choices> choices_;
   bool deeper_ = false;
   Bytes floor_;
   Bytes ceiling_;

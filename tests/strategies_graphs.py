@@ -252,7 +252,9 @@ def _needs(graph: Graph) -> list[set[int]]:
     needs: list[set[int]] = []
     for op in graph.ops:
         earlier = graph.ops[: op.id]
-        needs.append({e.id for e in earlier if set(e.outputs) & set(op.inputs) or (_state(graph, op) and _state(graph, e))})
+        needs.append(
+            {e.id for e in earlier if set(e.outputs) & set(op.inputs) or (_state(graph, op) and _state(graph, e))}
+        )
     return needs
 
 
@@ -290,9 +292,7 @@ def slow_lifetimes(graph: Graph, schedule: Schedule) -> dict[TensorId, Interval]
     return found
 
 
-def first_fit(
-    sizes: list[int], lives: list[Interval], alignment: int = 1, floor: int = 0
-) -> list[int]:
+def first_fit(sizes: list[int], lives: list[Interval], alignment: int = 1, floor: int = 0) -> list[int]:
     """Offsets, in the order given: each block at the lowest one that is free during its whole lifetime."""
     offsets: list[int] = []
     for size, life in zip(sizes, lives, strict=True):

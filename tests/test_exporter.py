@@ -188,6 +188,16 @@ def test_equal_numbers_with_other_contents_are_not_shared() -> None:
     assert [t.data for t in again.main.tensors[2:]] == [b"\x05" * 4, b"\x06" * 4]
 
 
+def test_a_given_batch_is_kept() -> None:
+    first = parse_tflite(model_to_bytes(everything()), NAME)
+    assert first.main.tensors[0].signature == (-1, 4, 4, 3)
+    four = parse_tflite(model_to_bytes(first), NAME, batch=4)
+    again = parse_tflite(model_to_bytes(four), NAME)
+    assert [t.shape for t in again.main.tensors] == [t.shape for t in four.main.tensors]
+    assert again.main.tensors[0].shape == (4, 4, 4, 3)
+    assert again.main.tensors[0].signature is None
+
+
 def test_both_fields_of_an_operator_code() -> None:
     once = OPERATORS["CALL_ONCE"](init_subgraph_index=1)  # type: ignore[call-arg]
     tensors = (tensor(0, (1,), Kind.INPUT), tensor(1, (1,)))

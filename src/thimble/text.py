@@ -12,8 +12,8 @@ others (inputs, constants, variables, results that nobody writes) have a line of
 numbered as they come. An operator's name and source are printed only where they are not the first result's
 name and the graph's file, name and the operator's number. `#` starts a comment.
 
-By default the text is for reading: constants, custom options and long lists of scales are digests, and the
-buffers of activations are left out. With `data=True` everything is there and `parse_*` gives an equal value.
+By default the text is for reading: constants, custom options and long lists of scales are digests, scales have
+six digits, and the buffers of activations are left out. With `data=True` everything is there and `parse_*` gives an equal value.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def _quant(quant: Quant, data: bool) -> str:
     if len(quant.scale) > _FEW_SCALES and not data:
         digest = _content(repr((quant.scale, quant.zero_point)).encode(), data=False)
         return f"q({len(quant.scale)} scales {digest}{axis})"
-    scale = repr(quant.scale[0]) if len(quant.scale) == 1 else _numbers(quant.scale)
+    scales = quant.scale if data else [float(f"{s:.6g}") for s in quant.scale]
+    scale = repr(scales[0]) if len(scales) == 1 else _numbers(scales)
     point = str(quant.zero_point[0]) if len(quant.zero_point) == 1 else _numbers(quant.zero_point)
     return f"q({scale}, {point}{axis})"
 
@@ -177,17 +178,17 @@ def parse_graph(text: str) -> Graph:
     Raises:
         ModelError: the text is not such a graph; the message names the line.
     """
-    return _whole(text, _graph)
+    return _whole(text, _read_graph)
 
 
 def parse_schedule(text: str) -> Schedule:
     """The schedule that `print_schedule` printed. Raises `ModelError` as `parse_graph` does."""
-    return _whole(text, _schedule)
+    return _whole(text, _read_schedule)
 
 
 def parse_plan(text: str) -> Plan:
     """The plan that `print_plan(plan, data=True)` printed. Raises `ModelError` as `parse_graph` does."""
-    return _whole(text, _plan)
+    return _whole(text, _read_plan)
 
 
 class _Tokens:
@@ -277,7 +278,7 @@ def _whole(text: str, rule: Callable[[_Tokens], _T]) -> _T:
     return value
 
 
-def _graph(tokens: _Tokens) -> Graph:
+def _read_graph(tokens: _Tokens) -> Graph:
     tokens.skip("graph")
     name = tokens.string()
     tokens.skip("file")
@@ -292,7 +293,7 @@ def _graph(tokens: _Tokens) -> Graph:
     tensors: dict[TensorId, Tensor] = {}
     ops: list[Op] = []
     while not tokens.peek("end"):
-        _definition(tokens, tensors, ops, Source(file, name, len(ops)))
+        _read_definition(tokens, tensors, ops, Source(file, name, len(ops)))
         tokens.end_line()
     missing = next((i for i in range(len(tensors)) if i not in tensors), None)
     if missing is not None:
@@ -302,15 +303,15 @@ def _graph(tokens: _Tokens) -> Graph:
     return Graph(name, tuple(tensors[TensorId(i)] for i in range(len(tensors))), tuple(ops), inputs, outputs)
 
 
-def _definition(tokens: _Tokens, tensors: dict[TensorId, Tensor], ops: list[Op], source: Source) -> None:
+def _read_definition(tokens: _Tokens, tensors: dict[TensorId, Tensor], ops: list[Op], source: Source) -> None:
     """One line: a tensor, or an operator and the tensors it defines."""
     results: list[tuple[TensorId, str | None]] = []
     if tokens.peek("("):
         tokens.skip("(", ")")
     else:
-        results.append(_result(tokens, tensors))
+        results.append(_read_result(tokens, tensors))
         while tokens.skips(","):
-            results.append(_result(tokens, tensors))
+            results.append(_read_result(tokens, tensors))
     tokens.skip("=")
     if tokens.tokens[tokens.at][1] in _KINDS:
         if len(results) != 1 or results[0][1] is None:
@@ -321,10 +322,10 @@ def _definition(tokens: _Tokens, tensors: dict[TensorId, Tensor], ops: list[Op],
         tokens.skip(":")
         tensors[index] = dataclasses.replace(_read_type(tokens, index, name or ""), kind=kind, data=data)
     else:
-        ops.append(_operator(tokens, tensors, results, source))
+        ops.append(_read_operator(tokens, tensors, results, source))
 
 
-def _result(tokens: _Tokens, tensors: dict[TensorId, Tensor]) -> tuple[TensorId, str | None]:
+def _read_result(tokens: _Tokens, tensors: dict[TensorId, Tensor]) -> tuple[TensorId, str | None]:
     at = tokens.at
     index = tokens.ref()
     name = tokens.string() if tokens.kind() == "string" else None
@@ -334,7 +335,7 @@ def _result(tokens: _Tokens, tensors: dict[TensorId, Tensor]) -> tuple[TensorId,
     return index, name
 
 
-def _operator(
+def _read_operator(
     tokens: _Tokens, tensors: dict[TensorId, Tensor], results: list[tuple[TensorId, str | None]], home: Source
 ) -> Op:
     cls = tokens.convert("word", "an operator, or input, constant, variable, activation,", _ATTRS.__getitem__)
@@ -343,6 +344,8 @@ def _operator(
     separator = ":"
     for index, given in results:
         if given is not None:
+            if index in tensors:
+                tokens.fail(f"one definition of %{index}, not two,")
             tokens.skip(separator)
             tensors[index] = _read_type(tokens, index, given)
             separator = ","
@@ -403,7 +406,7 @@ def _read_quant(tokens: _Tokens) -> Quant:
     return Quant(scale, point, axis)
 
 
-def _schedule(tokens: _Tokens) -> Schedule:
+def _read_schedule(tokens: _Tokens) -> Schedule:
     tokens.skip("schedule")
     method = tokens.string()
     peak = tokens.integer() if tokens.skips("peak") else None
@@ -421,8 +424,8 @@ def _schedule(tokens: _Tokens) -> Schedule:
     return Schedule(tuple(order), method, peak, bound, nodes)
 
 
-def _plan(tokens: _Tokens) -> Plan:
-    graph, schedule = _graph(tokens), _schedule(tokens)
+def _read_plan(tokens: _Tokens) -> Plan:
+    graph, schedule = _read_graph(tokens), _read_schedule(tokens)
     tokens.skip("plan")
     tokens.end_line()
     heights: list[int] = []
@@ -432,20 +435,20 @@ def _plan(tokens: _Tokens) -> Plan:
         tokens.end_line()
     placements = []
     while tokens.skips("place"):
-        placements.append((tokens.ref(), _placement(tokens)))
+        placements.append((tokens.ref(), _read_placement(tokens)))
         tokens.end_line()
     scratch = []
     while tokens.skips("scratch"):
         op = OpId(tokens.integer())
         tokens.skip("size")
-        scratch.append(Scratch(op, tokens.integer(), _placement(tokens)))
+        scratch.append(Scratch(op, tokens.integer(), _read_placement(tokens)))
         tokens.end_line()
     tokens.skip("end")
     tokens.end_line()
     return Plan(graph, schedule, tuple(placements), tuple(scratch), tuple(heights))
 
 
-def _placement(tokens: _Tokens) -> Placement:
+def _read_placement(tokens: _Tokens) -> Placement:
     tokens.skip("at")
     arena = tokens.integer()
     tokens.skip("+")

@@ -105,7 +105,7 @@ class _Writer:
         return self.table("Metadata", Name=self.builder.CreateString(name), Buffer=number)
 
     def graph(self, graph: Graph) -> int:
-        tensors = [self.tensor(t) for t in graph.tensors]
+        tensors = [self.tensor(_settled(t) if t.id in graph.inputs else t) for t in graph.tensors]
         ops = [self.op(op, graph) for op in graph.ops]
         return self.table(
             "SubGraph",
@@ -208,3 +208,11 @@ class _Writer:
             SignatureKey=create(signature.name),
             SubgraphIndex=signature.graph,
         )
+
+
+def _settled(tensor: Tensor) -> Tensor:
+    """An input whose open batch dimension was given a size other than 1: the file then says that size."""
+    if tensor.signature is None or tensor.signature[:1] != (-1,) or tensor.shape[0] == 1:
+        return tensor
+    signature = (tensor.shape[0], *tensor.signature[1:])
+    return dataclasses.replace(tensor, signature=signature if -1 in signature else None)
