@@ -242,7 +242,7 @@ Bytes cut_bound(const Part& part, Bytes enough) {
   const auto higher = [&](int a, int b) { return needs[static_cast<std::size_t>(a)] > needs[static_cast<std::size_t>(b)]; };
   std::stable_sort(order.begin(), order.end(), higher);
   Cuts cuts(part);
-  Bytes bound = 0;
+  Bytes bound = std::max(part.base, final_live(part));
   for (const int u : order) {
     if (bound >= enough || needs[static_cast<std::size_t>(u)] <= bound) break;
     const Bytes hill = least_hill(part, part.units[static_cast<std::size_t>(u)]);

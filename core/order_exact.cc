@@ -27,15 +27,15 @@ constexpr std::size_t kMaxStates = 14'000'000;  // Bounds the memory to about 1.
 
 class Search {
  public:
-  Search(const Part& part, Bytes floor, Bytes ceiling, std::int64_t budget)
-      : part_(part), walk_(part), floor_(floor), ceiling_(ceiling), budget_(budget) {}
+  Search(const Part& part, Way way, Bytes floor, Bytes ceiling, std::int64_t budget)
+      : walk_(part, way), floor_(floor), ceiling_(ceiling), budget_(budget) {}
 
   Found run() {
-    const int root = states_.add(walk_.key(), {-1, -1, 0, part_.base});
-    if (part_.base <= floor_) {
+    const int root = states_.add(walk_.key(), {-1, -1, 0, walk_.live()});
+    if (walk_.live() <= floor_) {
       open_.push_back(root);
-    } else if (part_.base < ceiling_) {
-      waiting_.push(part_.base, 0, root);
+    } else if (walk_.live() < ceiling_) {
+      waiting_.push(walk_.live(), 0, root);
     }
     while (next_batch()) {
       const int state = open_.back();
@@ -85,11 +85,11 @@ class Search {
       s = states_[s].parent;
     }
     const auto depth = static_cast<std::size_t>(states_[s].depth);
-    while (walk_.path().size() > depth) walk_.back();
+    while (walk_.path().size() > depth) walk_.give_back();
     trail_.resize(depth + 1);
     trail_[depth] = s;
     for (std::size_t i = chain_.size(); i-- > 0;) {
-      walk_.forward(states_[chain_[i]].unit);
+      walk_.take(states_[chain_[i]].unit);
       trail_.push_back(chain_[i]);
     }
   }
@@ -152,7 +152,7 @@ class Search {
       Choices& mine = choices_.back();
       if (mine.next == mine.units.size() || steps <= 0) {
         choices_.pop_back();
-        walk_.back();
+        walk_.give_back();
         way_.pop_back();
         continue;
       }
@@ -164,7 +164,7 @@ class Search {
       if (static_cast<int>(way_.size()) < limit) {
         run_and_collect();
       } else if (effect.live <= target) {
-        while (walk_.path().size() > start) walk_.back();
+        while (walk_.path().size() > start) walk_.give_back();
         return true;
       } else {
         way_.pop_back();
@@ -184,7 +184,7 @@ class Search {
       }
     }
     const std::size_t before = walk_.ready().size();
-    walk_.forward(last);
+    walk_.take(last);
     const auto& ready = walk_.ready();
     next.units.insert(next.units.end(), ready.begin() + static_cast<std::ptrdiff_t>(before) - 1, ready.end());
     choices_.push_back(std::move(next));
@@ -204,7 +204,7 @@ class Search {
       } else {
         states_[state] = record;
       }
-      walk_.forward(u);
+      walk_.take(u);
       trail_.push_back(state);
     }
     return true;
@@ -253,7 +253,6 @@ class Search {
   static constexpr int kLookDepth = 6;
   static constexpr int kLookSteps = 24;
 
-  const Part& part_;
   Walk walk_;
   States states_;
   Waiting waiting_;
@@ -272,8 +271,10 @@ class Search {
 
 }  // namespace
 
-Found search(const Part& part, Bytes floor, Bytes ceiling, std::int64_t budget) {
-  return Search(part, floor, ceiling, budget).run();
+Found search(const Part& part, Way way, Bytes floor, Bytes ceiling, std::int64_t budget) {
+  Found found = Search(part, way, floor, ceiling, budget).run();
+  if (way == Way::kBackward) std::reverse(found.units.begin(), found.units.end());
+  return found;
 }
 
 }  // namespace thimble::order

@@ -71,14 +71,26 @@ Part contract(Part part);
 // when the result cannot exceed `enough`.
 Bytes cut_bound(const Part& part, Bytes enough);
 
+// The way in which a walk takes a part: from its beginning, or from its end. From the end, units are taken away after
+// all that follows them; every need and live sum means the same, and so does every argument about cuts.
+enum class Way { kForward, kBackward };
+
 struct Found {
-  std::vector<int> units;  // An order of peak <= max(peak, floor); empty when none better than `ceiling` was found.
+  std::vector<int> units;  // An order of the part's units; empty when none below the ceiling was found.
+  Bytes peak = 0;          // Of that order, or the ceiling.
   Bytes lower_bound = 0;   // No order has a smaller peak, unless that is below the floor.
   std::int64_t nodes = 0;
-  bool proven = false;
+  bool proven = false;     // The search came to its end.
 };
 
-// Looks for an order whose peak is below `ceiling`; any peak up to `floor` is as good as any other.
-Found search(const Part& part, Bytes floor, Bytes ceiling, std::int64_t budget);
+// Live sum when the part ends.
+Bytes final_live(const Part& part);
+
+// One exact search for an order with a peak below `ceiling`; any peak up to `floor` is as good as any other. Finds the
+// best there is, or that there is none, or runs out of `budget` sets to expand.
+Found search(const Part& part, Way way, Bytes floor, Bytes ceiling, std::int64_t budget);
+
+// The same by all means there are: from both ends, and with dives for good orders.
+Found order_part(const Part& part, Bytes floor, Bytes ceiling, std::int64_t budget);
 
 }  // namespace thimble::order

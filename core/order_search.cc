@@ -107,17 +107,18 @@ class Solver {
     raise(stretch, order::cut_bound(part, stretch.peak));
     const std::int64_t budget = std::min(share, budget_ - nodes_);
     if (stretch.peak <= floor_ || budget <= 0) return;
-    const Found found = order::search(part, floor_, stretch.peak, budget);
+    const Found found = order::order_part(part, floor_, stretch.peak, budget);
     nodes_ += found.nodes;
     stretch.proven = found.proven;
-    raise(stretch, found.lower_bound);
-    if (found.units.empty()) return;
-    stretch.order.clear();
-    for (const int u : found.units) {
-      const auto& ops = part.units[static_cast<std::size_t>(u)].ops;
-      stretch.order.insert(stretch.order.end(), ops.begin(), ops.end());
+    if (!found.units.empty()) {
+      stretch.order.clear();
+      for (const int u : found.units) {
+        const auto& ops = part.units[static_cast<std::size_t>(u)].ops;
+        stretch.order.insert(stretch.order.end(), ops.begin(), ops.end());
+      }
+      stretch.peak = found.peak;
     }
-    stretch.peak = std::min(stretch.peak, found.lower_bound);
+    raise(stretch, found.lower_bound);
   }
 
   void raise(Stretch& stretch, Bytes bound) {

@@ -15,13 +15,28 @@ std::uint64_t mixed(std::uint64_t i) {
 
 }  // namespace
 
-Walk::Walk(const Part& part) : part_(part), ready_at_(part.units.size(), -1), live_(part.base) {
-  for (const Tensor& tensor : part.tensors) {
-    left_.push_back(static_cast<int>(tensor.readers.size()) + (tensor.outlives ? 1 : 0));
+Bytes final_live(const Part& part) {
+  Bytes live = part.base;
+  for (const Unit& unit : part.units) {
+    for (const Phase& phase : unit.phases) live += phase.delta;
   }
+  for (const Tensor& tensor : part.tensors) {
+    // Whatever several units read is freed by chance, and certainly in the end.
+    if (!tensor.outlives && tensor.readers.size() > 1) live -= tensor.size;
+  }
+  return live;
+}
+
+Walk::Walk(const Part& part, Way way)
+    : part_(part),
+      forward_(way == Way::kForward),
+      left_(part.tensors.size()),
+      ready_at_(part.units.size(), -1),
+      live_(forward_ ? part.base : final_live(part)) {
+  for (std::size_t t = 0; t < left_.size() && forward_; ++t) left_[t] = static_cast<int>(part.tensors[t].readers.size());
   for (std::size_t u = 0; u < part.units.size(); ++u) {
     names_.push_back({mixed(2 * u), mixed(2 * u + 1)});
-    waiting_.push_back(static_cast<int>(part.units[u].preds.size()));
+    waiting_.push_back(static_cast<int>((forward_ ? part.units[u].preds : part.units[u].succs).size()));
     if (waiting_.back() == 0) add_ready(static_cast<int>(u));
   }
 }
@@ -32,43 +47,58 @@ Key Walk::key_with(int unit) const {
 }
 
 Effect Walk::effect(int unit) const {
+  const auto& phases = part_.units[static_cast<std::size_t>(unit)].phases;
   Effect effect{live_, live_};
-  for (const Phase& phase : part_.units[static_cast<std::size_t>(unit)].phases) {
-    effect.need = std::max(effect.need, effect.live + phase.hill);
-    effect.live += phase.delta;
-    for (const int t : phase.reads) {
-      if (left_[static_cast<std::size_t>(t)] == 1) effect.live -= size(t);
+  if (forward_) {
+    for (const Phase& phase : phases) {
+      effect.need = std::max(effect.need, effect.live + phase.hill);
+      effect.live += phase.delta;
+      for (const int t : phase.reads) effect.live -= left_[static_cast<std::size_t>(t)] == 1 ? size(t) : 0;
     }
+    return effect;
+  }
+  for (std::size_t k = phases.size(); k-- > 0;) {
+    for (const int t : phases[k].reads) effect.live += left_[static_cast<std::size_t>(t)] == 0 ? size(t) : 0;
+    effect.live -= phases[k].delta;
+    effect.need = std::max(effect.need, effect.live + phases[k].hill);
   }
   return effect;
 }
 
-void Walk::forward(int unit) {
+void Walk::take(int unit) {
   const Unit& moved = part_.units[static_cast<std::size_t>(unit)];
-  for (const Phase& phase : moved.phases) {
-    live_ += phase.delta;
-    for (const int t : phase.reads) {
-      if (--left_[static_cast<std::size_t>(t)] == 0) live_ -= size(t);
-    }
-  }
+  forward_ ? run(moved) : unrun(moved);
   key_ = key_with(unit);
   drop_ready(unit);
-  for (const int s : moved.succs) {
+  for (const int s : followers(moved)) {
     if (--waiting_[static_cast<std::size_t>(s)] == 0) add_ready(s);
   }
   path_.push_back(unit);
 }
 
-void Walk::back() {
+void Walk::give_back() {
   const int unit = path_.back();
   const Unit& moved = part_.units[static_cast<std::size_t>(unit)];
   path_.pop_back();
-  for (const int s : moved.succs) {
+  for (const int s : followers(moved)) {
     if (waiting_[static_cast<std::size_t>(s)]++ == 0) drop_ready(s);
   }
   add_ready(unit);
   key_ = key_with(unit);
-  for (const Phase& phase : moved.phases) {
+  forward_ ? unrun(moved) : run(moved);
+}
+
+void Walk::run(const Unit& unit) {
+  for (const Phase& phase : unit.phases) {
+    live_ += phase.delta;
+    for (const int t : phase.reads) {
+      if (--left_[static_cast<std::size_t>(t)] == 0) live_ -= size(t);
+    }
+  }
+}
+
+void Walk::unrun(const Unit& unit) {
+  for (const Phase& phase : unit.phases) {
     live_ -= phase.delta;
     for (const int t : phase.reads) {
       if (left_[static_cast<std::size_t>(t)]++ == 0) live_ += size(t);

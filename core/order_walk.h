@@ -15,18 +15,18 @@ struct Effect {
   Bytes live = 0;
 };
 
-// A 128-bit name of the set of units that have run: two sets share one with a probability of 2^-128.
+// A 128-bit name of the set of units that were taken: two sets share one with a probability of 2^-128.
 struct Key {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
   bool operator==(const Key&) const = default;
 };
 
-// A state of a part that can go forward and back: what has run, what is ready, what is live. All that a step costs is
-// proportional to the degrees of the unit that moves.
+// A state of a part that can take units and give them back: which are taken, which may be next, what is live. All that
+// a step costs is proportional to the degrees of the unit that moves.
 class Walk {
  public:
-  explicit Walk(const Part& part);
+  Walk(const Part& part, Way way);
 
   [[nodiscard]] const std::vector<int>& path() const { return path_; }
   [[nodiscard]] const std::vector<int>& ready() const { return ready_; }  // In no particular, but a fixed, order.
@@ -35,17 +35,21 @@ class Walk {
   [[nodiscard]] Key key_with(int unit) const;
   [[nodiscard]] bool complete() const { return path_.size() == part_.units.size(); }
   [[nodiscard]] Effect effect(int unit) const;
-  void forward(int unit);
-  void back();
+  void take(int unit);
+  void give_back();
 
  private:
+  [[nodiscard]] const std::vector<int>& followers(const Unit& unit) const { return forward_ ? unit.succs : unit.preds; }
+  void run(const Unit& unit);
+  void unrun(const Unit& unit);
   [[nodiscard]] Bytes size(int tensor) const { return part_.tensors[static_cast<std::size_t>(tensor)].size; }
   void add_ready(int unit);
   void drop_ready(int unit);
 
   const Part& part_;
   std::vector<Key> names_;
-  std::vector<int> waiting_;    // Per unit: needs that have not run.
+  bool forward_;
+  std::vector<int> waiting_;    // Per unit: how many others must be taken before it.
   std::vector<int> left_;       // Per tensor: readers that have not run, and one more if it outlives the part.
   std::vector<int> ready_;
   std::vector<int> ready_at_;   // Per unit: where it stands in ready_.

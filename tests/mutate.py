@@ -77,6 +77,9 @@ class _Recorder(flatbuffer._Checker):
         super().table(name, at)
 
 
+Mutation = Callable[[bytearray, Layout, random.Random], None]
+
+
 @functools.cache
 def layout_of(data: bytes) -> Layout:
     """The structure of a sound file."""
@@ -160,7 +163,7 @@ def _duplicate(data: bytearray, layout: Layout, rng: random.Random) -> None:
     data[at:stop] = piece
 
 
-MUTATIONS: tuple[Callable[[bytearray, Layout, random.Random], None], ...] = (
+MUTATIONS: tuple[Mutation, ...] = (
     _flip,
     _truncate,
     _offset,

@@ -163,7 +163,7 @@ def _reshape(draft: _Draft) -> None:
     x = draft.pick()
     if x is not None:
         shape = draft.draw(st.sampled_from(((x.elements,), (1, 1, 1, x.elements), (1, x.elements))))
-        operand = draft.draw(st.booleans())
+        operand = draft.draw(st.booleans()) or shape == (0,)  # the attribute [0] is old files' word for a scalar
         wanted = draft.numbers(shape, (len(shape),)) if operand else None
         draft.emit(Reshape(() if operand else shape), (x,) if wanted is None else (x, wanted))
 

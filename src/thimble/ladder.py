@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Rung:
     """One rung's result. `lower_bound_bytes` holds for the rung's freedom; `proven` says the two meet.
 
-    `persistent_bytes` and `total_bytes` are set on rung 0: TFLM's own bookkeeping, and the arena in all.
+    `persistent_bytes` is TFLM's own bookkeeping, `total_bytes` the arena in all as `arena_used_bytes()` reports
+    it, and `ram_bytes` what `tensor_arena` must have for TFLM to start: planning can need more than is used.
     """
 
     rung: int
@@ -19,17 +20,13 @@ class Rung:
     lower_bound_bytes: int
     extra_macs_ratio: float
     seconds: float
-    persistent_bytes: int | None = None
-    total_bytes: int | None = None
+    persistent_bytes: int
+    total_bytes: int
+    ram_bytes: int
 
     @property
     def proven(self) -> bool:
         return self.arena_bytes == self.lower_bound_bytes
-
-    @property
-    def ram_bytes(self) -> int:
-        """RAM that the rung takes in all."""
-        return self.arena_bytes if self.total_bytes is None else self.total_bytes
 
 
 @dataclass(frozen=True, slots=True)

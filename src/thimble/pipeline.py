@@ -157,6 +157,7 @@ def _shipped_rung(allocation: Allocation, seconds: float) -> Rung:
         seconds=round(seconds, 3),
         persistent_bytes=allocation.persistent_bytes,
         total_bytes=allocation.total_bytes,
+        ram_bytes=allocation.smallest_arena_bytes,
     )
 
 

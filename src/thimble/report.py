@@ -156,7 +156,7 @@ def _print_notices(console: Console, notices: tuple[str, ...]) -> None:
 
 
 def _rung_json(rung: Rung) -> dict[str, Any]:
-    value: dict[str, Any] = {
+    return {
         "rung": rung.rung,
         "name": rung.name,
         "arena_bytes": rung.arena_bytes,
@@ -164,10 +164,10 @@ def _rung_json(rung: Rung) -> dict[str, Any]:
         "proven": rung.proven,
         "extra_macs_ratio": rung.extra_macs_ratio,
         "seconds": rung.seconds,
+        "persistent_bytes": rung.persistent_bytes,
+        "total_bytes": rung.total_bytes,
+        "ram_bytes": rung.ram_bytes,
     }
-    if rung.total_bytes is not None:
-        value |= {"persistent_bytes": rung.persistent_bytes, "total_bytes": rung.total_bytes}
-    return value
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _print_use(console: Console, what: str, used: int, limit: int | None) -> Non
 
 def _ladder_table(verdict: Verdict) -> Table:
     table = Table(title="Ladder", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for title in ("rung", "", "arena", "lower bound", "RAM in all", "extra MACs", ""):
+    for title in ("rung", "", "arena", "lower bound", "persistent", "RAM in all", "extra MACs", ""):
         table.add_column(title, justify="left" if not title else "right")
     for rung in verdict.rungs:
         bound = "at its bound" if rung.proven else f"{rung.arena_bytes - rung.lower_bound_bytes:,} B above its bound"
@@ -241,6 +241,7 @@ def _ladder_table(verdict: Verdict) -> Table:
             rung.name,
             f"{rung.arena_bytes:,} B",
             f"{rung.lower_bound_bytes:,} B",
+            f"{rung.persistent_bytes:,} B",
             f"{rung.ram_bytes:,} B",
             f"{rung.extra_macs_ratio:.0%}" if rung.extra_macs_ratio else "none",
             bound + (", chosen" if rung is verdict.chosen else ""),

@@ -17,4 +17,4 @@ class VarHandle(Attrs):
     shared_name: str = ""
 
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
-        return ((),)
+        return None  # the handle is a scalar in most files, a vector of one in some
