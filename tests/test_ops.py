@@ -31,7 +31,7 @@ ABSENT = pytest.mark.skip(reason=f"no .tflite in {FOLDER}; set THIMBLE_MODELS to
 EACH_MODEL = pytest.mark.parametrize(
     "path", [pytest.param(p, id=p.stem) for p in MODELS] or [pytest.param(Path(), marks=ABSENT)]
 )
-AT_RUN_TIME = {"FILL": 0, "IF": 0, "READ_VARIABLE": None, "RESHAPE": 1, "WHILE": 0}
+AT_RUN_TIME = {"FILL": 0, "IF": 0, "READ_VARIABLE": None, "RESHAPE": 1, "VAR_HANDLE": None, "WHILE": 0}
 """Operators whose rule answers None, and the operand that is then not constant."""
 
 
@@ -353,7 +353,7 @@ CASES: list[tuple[str, tuple[Tensor | None, ...], dict[str, Any], tuple[Shape, .
     ("EMBEDDING_LOOKUP", (tensor(7), tensor(30, 4)), {}, ((7, 4),)),
     ("DYNAMIC_UPDATE_SLICE", (tensor(4, 5), tensor(1, 5), tensor(2)), {}, ((4, 5),)),
     ("BROADCAST_ARGS", (tensor(2), tensor(4)), {}, ((4,),)),
-    ("VAR_HANDLE", (), {}, ((),)),
+    ("VAR_HANDLE", (), {}, None),
     ("READ_VARIABLE", (tensor(),), {}, None),
     ("ASSIGN_VARIABLE", (tensor(), tensor(3)), {}, ()),
     ("CALL_ONCE", (), {"init_subgraph_index": 1}, ()),

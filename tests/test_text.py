@@ -158,7 +158,7 @@ def replaced(old: str, new: str) -> str:
 REFUSED = {
     "nothing": ("", "line 1: expected 'graph', found end of text"),
     "digests": (print_graph(example()), "line 1: expected a graph with its data (print with data=True), found elided"),
-    "no end": (replaced("\nend\n", "\n"), "expected an operator, or input"),
+    "no end": (replaced("\nend\n", "\n"), "line 12: expected a tensor such as %3, found end of text"),
     "more after the end": (replaced("\nend\n", "\nend\nmore"), "expected end of text, found more"),
     "unknown operator": (replaced("SPLIT(", "SPLAT("), "line 9: expected an operator, or input"),
     "unknown element type": (replaced(": int32[", ": int33["), "line 4: expected an element type, found int33"),
@@ -167,7 +167,7 @@ REFUSED = {
     "fractional stride": (replaced("stride_w=2", "stride_w=2.5"), "line 8: expected a whole number, found 2.5"),
     "defined twice": (
         replaced('%3 "axis"', '%0 "axis"'),
-        "line 4: expected a tensor that is not defined yet, found %0",
+        "line 4: expected a tensor that is not defined yet",
     ),
     "a hole": (replaced('%8 "unused"', '%9 "unused"'), "expected a definition of tensor %8"),
     "bad base64": (replaced("base64:AAEC", "base64:AAE"), "line 3: expected base64 data"),

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+// Problem in, solution out: check, divide, bound, try what is fast, search what remains.
+#include "pack.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "branch_bound.h"
+#include "check.h"
+#include "first_fit.h"
+#include "instance.h"
+#include "load.h"
+#include "minimise.h"
+#include "parts.h"
+#include "witness.h"
+
+namespace thimble {
+namespace {
+
+// Beyond these a part is stacked without a search: listing its clashes would take too much memory.
+constexpr std::int64_t kMaxSectionEntries = 4'000'000;
+constexpr std::int64_t kMaxClashes = 16'000'000;
+constexpr int kMaxSearchItems = 8192;
+constexpr std::int64_t kWitnessBudget = 20'000;
+
+struct PartState {
+  Part part;
+  Placing placing;
+  Bytes lower_bound = 0;  // Of the part's own height, without the ground.
+  bool is_searchable = false;
+
+  [[nodiscard]] Bytes height() const {
+    return placing.height == kNowhere ? kNowhere : part.base + placing.height;
+  }
+};
+
+class Packing {
+ public:
+  Packing(const Problem& problem, std::int64_t budget)
+      : problem_(problem), distances_(problem), is_single_(problem.capacities.size() == 1), budget_(budget) {}
+
+  Solution run(std::vector<int>* culprits) {
+    std::vector<Part> parts = split(problem_);
+    if (!lay_out_space(parts)) return failed(Status::kOverflow, "sizes and alignments add up to more than 2^62 bytes");
+    for (Part& part : parts) {
+      if (std::optional<Solution> refuted = open_part(std::move(part), culprits)) return std::move(*refuted);
+    }
+    if (std::optional<Solution> refuted = search_parts(culprits)) return std::move(*refuted);
+    return result();
+  }
+
+ private:
+  static Solution failed(Status status, std::string message) {
+    Solution solution;
+    solution.status = status;
+    solution.message = std::move(message);
+    return solution;
+  }
+
+  Bytes capacity() const { return space_.front().high; }
+  bool is_bounded() const { return !is_single_ || problem_.capacities.front() != kNone; }
+
+  // Arenas side by side; no placement needs more of one than all buffers of a part can reach.
+  bool lay_out_space(const std::vector<Part>& parts) {
+    Bytes farthest = 0;
+    for (const Part& part : parts) {
+      std::vector<int> all = part.ids;
+      all.insert(all.end(), part.ground.begin(), part.ground.end());
+      farthest = std::max(farthest, reach(problem_, all));
+    }
+    if (farthest > kMaxBytes) return false;
+    Bytes low = 0;
+    for (const Bytes capacity : problem_.capacities) {
+      Bytes span = capacity == kNone ? farthest : capacity;
+      if (!is_single_) span = std::min(span, farthest);
+      if (span > kMaxBytes - low) return false;
+      space_.push_back({low, low + span});
+      low += span;
+    }
+    return true;
+  }
+
+  // Where a part may lie: above its ground, and without regard to the capacity if `is_free`.
+  Space space_of(const Part& part, bool is_free) const {
+    if (!is_single_) return space_;
+    return {{0, is_free ? kMaxBytes : std::max<Bytes>(-1, capacity() - part.base)}};
+  }
+
+  Solution refuted(const std::vector<int>& ids, const Part& part, std::vector<int>* culprits) const {
+    if (culprits != nullptr) {
+      *culprits = ids;
+      culprits->insert(culprits->end(), part.ground.begin(), part.ground.end());
+    }
+    Solution solution = failed(Status::kInfeasible, "");
+    solution.nodes = nodes_;
+    return solution;
+  }
+
+  // Bounds the part and places it by what is fast.
+  std::optional<Solution> open_part(Part part, std::vector<int>* culprits) {
+    PartState state;
+    if (section_entries(problem_, part.ids) > kMaxSectionEntries) {
+      state.placing = stack_up(problem_, distances_, part.ids, space_of(part, is_single_));
+      state.lower_bound = coarse_bound(part);
+    } else {
+      const Instance instance = build_instance(problem_, distances_, part.ids, kMaxClashes);
+      if (std::vector<int> clash = hopeless(instance); !clash.empty()) return refuted(clash, part, culprits);
+      state.lower_bound = is_single_ ? stack_bound(instance) : 0;
+      if (is_single_ || !instance.is_partial) {
+        const Bytes enough = is_single_ ? std::max(state.lower_bound, floor_ - part.base) : kMaxBytes;
+        state.placing = instance.is_partial
+                            ? stack_up(problem_, distances_, part.ids, space_of(part, is_single_))
+                            : best_first_fit(instance, space_of(part, is_single_), enough);
+      }
+      state.is_searchable = !instance.is_partial && instance.count() <= kMaxSearchItems;
+    }
+    const Bytes least = part.base + state.lower_bound;
+    if (is_single_ && is_bounded() && least > capacity()) return refuted(part.ids, part, culprits);
+    floor_ = std::max(floor_, least);
+    state.part = std::move(part);
+    states_.push_back(std::move(state));
+    return std::nullopt;
+  }
+
+  Bytes coarse_bound(const Part& part) const {
+    if (!is_single_ || !distances_.by_early.empty()) return 0;
+    std::vector<Bytes> sizes;
+    std::vector<Time> starts;
+    std::vector<Time> stops;
+    for (const int id : part.ids) {
+      const Buffer& buffer = problem_.buffers[idx(id)];
+      if (!buffer.gaps.empty()) continue;
+      sizes.push_back(buffer.size);
+      starts.push_back(buffer.lifetime.start);
+      stops.push_back(buffer.lifetime.stop);
+    }
+    return load_bound(sizes, starts, stops).bytes;
+  }
+
+  // A buffer that fits nowhere, or two fixed ones that overlap.
+  std::vector<int> hopeless(const Instance& in) const {
+    for (int i = 0; i < in.count(); ++i) {
+      if (in.lift(i, 0, space_) == kNowhere) return {in.ids[idx(i)]};
+      if (!is_single_ || in.fixed[idx(i)] == kNone || in.is_partial) continue;
+      const auto row = in.neighbours.row(i);
+      for (std::size_t p = 0; p < row.size(); ++p) {
+        const Bytes mine = in.fixed[idx(i)];
+        const Bytes other = in.fixed[idx(row[p])];
+        if (other == kNone) continue;
+        const std::size_t e = in.edge(i, p);
+        if (mine + in.up(i, e) > other && other + in.down(row[p], e) > mine) return {in.ids[idx(i)], in.ids[idx(row[p])]};
+      }
+    }
+    return {};
+  }
+
+  bool is_done(const PartState& state) const {
+    if (state.placing.height == kNowhere) return false;
+    if (!is_single_) return true;
+    return state.height() <= (is_bounded() ? std::max(floor_, capacity()) : floor_);
+  }
+
+  // The part that stands out most is searched first: what it needs at least, others may use.
+  std::optional<Solution> search_parts(std::vector<int>* culprits) {
+    std::vector<std::size_t> order(states_.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return states_[a].height() > states_[b].height(); });
+    for (const std::size_t i : order) {
+      PartState& state = states_[i];
+      if (is_done(state) || !state.is_searchable || nodes_ >= budget_) continue;
+      const Instance instance = build_instance(problem_, distances_, state.part.ids, kMaxClashes);
+      if (!is_bounded()) {
+        narrow(instance, state);
+      } else if (!fit(instance, state)) {
+        return refuted(state.part.ids, state.part, culprits);
+      }
+    }
+    return std::nullopt;
+  }
+
+  void narrow(const Instance& instance, PartState& state) {
+    const Bytes enough = floor_ - state.part.base;
+    Bracket bracket =
+        minimise(instance, std::move(state.placing), state.lower_bound, enough, budget_ - nodes_);
+    nodes_ += bracket.nodes;
+    state.placing = std::move(bracket.best);
+    state.lower_bound = bracket.lower_bound;
+    floor_ = std::max(floor_, state.part.base + state.lower_bound);
+  }
+
+  // False if there is a proof that the part does not fit.
+  bool fit(const Instance& instance, PartState& state) {
+    Experience experience(instance);
+    const Space space = space_of(state.part, false);
+    SearchResult found = branch_and_bound(instance, space, budget_ - nodes_, experience);
+    nodes_ += found.nodes;
+    if (found.outcome == Outcome::kFound) {
+      const Bytes height = height_of(instance.size, found.addresses);
+      state.placing = {std::move(found.addresses), height, "branch and bound"};
+    }
+    return found.outcome != Outcome::kRefuted;
+  }
+
+  Solution result() const {
+    Solution solution;
+    solution.nodes = nodes_;
+    solution.offsets.assign(problem_.buffers.size(), 0);
+    solution.arenas.assign(problem_.buffers.size(), 0);
+    std::vector<Bytes> heights(space_.size(), 0);
+    Bytes highest = -1;
+    for (const PartState& state : states_) {
+      if (state.placing.height == kNowhere) {
+        return failed(Status::kExhausted, "the budget ran out before a placement was found");
+      }
+      Bytes at = 0;
+      for (const int id : state.part.ground) {
+        settle(id, at, solution, heights);
+        at += problem_.buffers[idx(id)].size;
+      }
+      for (std::size_t i = 0; i < state.part.ids.size(); ++i) {
+        settle(state.part.ids[i], at + state.placing.addresses[i], solution, heights);
+      }
+      if (state.height() > highest) solution.method = state.placing.method;
+      highest = std::max(highest, state.height());
+    }
+    solution.height = std::accumulate(heights.begin(), heights.end(), Bytes{0});
+    solution.lower_bound = std::min(solution.height, is_single_ ? floor_ : total_load());
+    return solution;
+  }
+
+  void settle(int id, Bytes address, Solution& solution, std::vector<Bytes>& heights) const {
+    std::size_t arena = 0;
+    while (arena + 1 < space_.size() && !holds(id, arena, address)) ++arena;
+    const Bytes offset = address - space_[arena].low;
+    solution.offsets[idx(id)] = offset;
+    solution.arenas[idx(id)] = static_cast<int>(arena);
+    heights[arena] = std::max(heights[arena], offset + problem_.buffers[idx(id)].size);
+  }
+
+  bool holds(int id, std::size_t arena, Bytes address) const {
+    const Buffer& buffer = problem_.buffers[idx(id)];
+    const bool is_allowed = buffer.arenas.empty() ||
+                            std::find(buffer.arenas.begin(), buffer.arenas.end(), static_cast<int>(arena)) !=
+                                buffer.arenas.end();
+    return is_allowed && space_[arena].low <= address && address + buffer.size <= space_[arena].high;
+  }
+
+  // However buffers are spread over arenas, those live at one step take their sizes.
+  Bytes total_load() const {
+    Bytes bound = 0;
+    if (!distances_.by_early.empty()) return bound;
+    for (const PartState& state : states_) {
+      Problem one = problem_;
+      one.capacities = {kNone};
+      bound = std::max(bound, Packing(one, 0).coarse_bound(state.part));
+    }
+    return bound;
+  }
+
+  const Problem& problem_;
+  DistanceMap distances_;
+  bool is_single_;
+  std::int64_t budget_;
+  Space space_;
+  std::vector<PartState> states_;
+  Bytes floor_ = 0;  // No placement of the whole is lower.
+  std::int64_t nodes_ = 0;
+};
+
+void in_bytes(Solution& solution, Bytes unit) {
+  for (Bytes& offset : solution.offsets) offset *= unit;
+  solution.height *= unit;
+  solution.lower_bound *= unit;
+}
+
+Solution pack_units(const Problem& problem, std::int64_t budget, std::vector<int>* culprits) {
+  Solution solution;
+  solution.message = complaint(problem);
+  if (!solution.message.empty()) {
+    solution.status = Status::kBadInput;
+    return solution;
+  }
+  const Bytes unit = grain(problem);
+  if (unit == 1) return Packing(problem, budget).run(culprits);
+  const Problem scaled = in_units(problem, unit);
+  solution = Packing(scaled, budget).run(culprits);
+  in_bytes(solution, unit);
+  return solution;
+}
+
+}  // namespace
+
+Solution decide(const Problem& problem, std::int64_t budget) { return pack_units(problem, budget, nullptr); }
+
+Solution pack(const Problem& problem, std::int64_t budget) {
+  std::vector<int> culprits;
+  Solution solution = pack_units(problem, budget, &culprits);
+  if (solution.status != Status::kInfeasible) return solution;
+  Witness witness = irreducible(problem, std::move(culprits), std::min(budget, kWitnessBudget));
+  solution.witness = std::move(witness.buffers);
+  solution.excess = witness.excess;
+  return solution;
+}
+
+}  // namespace thimble
