@@ -17,6 +17,7 @@
 #include "greedy.h"
 #include "load.h"
 #include "order_search.h"
+#include "pack.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -108,6 +109,45 @@ std::tuple<std::vector<int>, Bytes, Bytes, std::int64_t> order_search(const Numb
   return {std::move(result.order), result.peak, result.lower_bound, result.nodes};
 }
 
+using BufferRow = std::tuple<Bytes, Bytes, Time, Time, Bytes>;  // Size, alignment, start, stop, offset or -1.
+using GapRow = std::tuple<int, Time, Time>;                     // Buffer, start, stop.
+using DistanceRow = std::tuple<int, int, Bytes>;                // Early, late, least.
+
+// Gaps and allowed arenas are rows that name their buffers by position.
+thimble::Problem problem_from(const std::vector<BufferRow>& buffers, const std::vector<GapRow>& gaps,
+                              const std::vector<std::pair<int, int>>& allowed, const Numbers& capacities,
+                              const std::vector<DistanceRow>& distances) {
+  thimble::Problem problem;
+  problem.capacities = capacities;
+  problem.buffers.reserve(buffers.size());
+  for (const auto& [size, alignment, start, stop, offset] : buffers) {
+    problem.buffers.push_back({size, alignment, {start, stop}, {}, offset, {}});
+  }
+  const auto owner = [&](int id) -> thimble::Buffer& {
+    if (id < 0 || static_cast<std::size_t>(id) >= problem.buffers.size()) {
+      throw nb::value_error("pack: a gap or an allowed arena names a buffer that does not exist");
+    }
+    return problem.buffers[static_cast<std::size_t>(id)];
+  };
+  for (const auto& [id, start, stop] : gaps) owner(id).gaps.push_back({start, stop});
+  for (const auto& [id, arena] : allowed) owner(id).arenas.push_back(arena);
+  for (const auto& [early, late, least] : distances) problem.distances.push_back({early, late, least});
+  return problem;
+}
+
+thimble::Solution pack(const std::vector<BufferRow>& buffers, const std::vector<GapRow>& gaps,
+                       const std::vector<std::pair<int, int>>& allowed, const Numbers& capacities,
+                       const std::vector<DistanceRow>& distances, std::int64_t budget) {
+  const thimble::Problem problem = problem_from(buffers, gaps, allowed, capacities, distances);
+  thimble::Solution solution;
+  {
+    const nb::gil_scoped_release unlocked;
+    solution = thimble::pack(problem, budget);
+  }
+  raise_unless_usable(solution.status, "pack: " + solution.message);
+  return solution;
+}
+
 }  // namespace
 
 NB_MODULE(_core, module) {
@@ -118,5 +158,21 @@ NB_MODULE(_core, module) {
              "Breakpoints and live sums of half-open lifetimes.");
   module.def("order_search", &order_search, "scratch"_a, "sizes"_a, "producers"_a, "held"_a, "readers"_a, "before"_a,
              "budget"_a, "An operator order of least peak: order, peak, proven lower bound, nodes.");
+  nb::enum_<Status>(module, "Status")
+      .value("SOLVED", Status::kSolved)
+      .value("INFEASIBLE", Status::kInfeasible)
+      .value("EXHAUSTED", Status::kExhausted);
+  nb::class_<thimble::Solution>(module, "Packing")
+      .def_ro("status", &thimble::Solution::status)
+      .def_ro("offsets", &thimble::Solution::offsets)
+      .def_ro("arenas", &thimble::Solution::arenas)
+      .def_ro("height", &thimble::Solution::height)
+      .def_ro("lower_bound", &thimble::Solution::lower_bound)
+      .def_ro("nodes", &thimble::Solution::nodes)
+      .def_ro("method", &thimble::Solution::method)
+      .def_ro("witness", &thimble::Solution::witness)
+      .def_ro("excess", &thimble::Solution::excess);
+  module.def("pack", &pack, "buffers"_a, "gaps"_a, "allowed"_a, "capacities"_a, "distances"_a, "budget"_a,
+             "Offsets of least height, or within the capacities (-1 for none); see core/pack.h.");
   module.def("load_bound", &load_bound, "sizes"_a, "starts"_a, "stops"_a, "The largest live sum.");
 }

@@ -79,20 +79,24 @@ std::string complaint(const Problem& problem) {
   return distance_complaint(problem);
 }
 
-Bytes reach(const Problem& problem, const std::vector<int>& part) {
-  Bytes sum = 0;
+Bytes reach(const Problem& problem, const std::vector<std::vector<int>>& parts) {
   Bytes fixed = 0;
   Bytes farthest = 0;
   for (const Distance& distance : problem.distances) farthest = std::max(farthest, distance.least);
-  for (const int id : part) {
-    const Buffer& buffer = problem.buffers[idx(id)];
-    fixed = std::max(fixed, buffer.offset);
-    for (const Bytes more : {std::max(buffer.size, farthest), buffer.alignment - 1}) {
-      if (more > kMaxBytes - sum) return kMaxBytes + 1;
-      sum += more;
+  for (const Buffer& buffer : problem.buffers) fixed = std::max(fixed, buffer.offset);
+  Bytes most = 0;
+  for (const auto& part : parts) {
+    Bytes sum = 0;
+    for (const int id : part) {
+      const Buffer& buffer = problem.buffers[idx(id)];
+      for (const Bytes more : {std::max(buffer.size, farthest), buffer.alignment - 1}) {
+        if (more > kMaxBytes - sum) return kMaxBytes + 1;
+        sum += more;
+      }
     }
+    most = std::max(most, sum);
   }
-  return fixed > kMaxBytes - sum ? kMaxBytes + 1 : fixed + sum;
+  return fixed > kMaxBytes - most ? kMaxBytes + 1 : fixed + most;
 }
 
 Bytes grain(const Problem& problem) {

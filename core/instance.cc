@@ -82,7 +82,8 @@ Rows transpose(const Rows& rows, int count) {
   return result;
 }
 
-Rows clashes(const Instance& in) {
+// Empty if there are more than `max_clashes`.
+Rows clashes(const Instance& in, std::int64_t max_clashes) {
   Rows result;
   std::vector<int> seen(idx(in.count()), -1);
   for (int i = 0; i < in.count(); ++i) {
@@ -97,6 +98,7 @@ Rows clashes(const Instance& in) {
     }
     std::sort(result.values.begin() + static_cast<std::ptrdiff_t>(start), result.values.end());
     result.end_row();
+    if (static_cast<std::int64_t>(result.values.size()) > max_clashes) return {};
   }
   return result;
 }
@@ -226,6 +228,13 @@ Bytes DistanceMap::least(const Problem& problem, int early, int late) const {
   return std::prev(end)->least;
 }
 
+Bytes DistanceMap::smallest(const Problem& problem, int early) const {
+  Bytes result = problem.buffers[idx(early)].size;
+  if (by_early.empty()) return result;
+  for (const Distance& distance : by_early[idx(early)]) result = std::min(result, distance.least);
+  return result;
+}
+
 std::vector<std::vector<int>> time_components(const Problem& problem) {
   std::vector<int> order(problem.buffers.size());
   std::iota(order.begin(), order.end(), 0);
@@ -260,7 +269,8 @@ std::int64_t section_entries(const Problem& problem, const std::vector<int>& par
   return entries;
 }
 
-Instance build_instance(const Problem& problem, const DistanceMap& distances, std::vector<int> part) {
+Instance build_instance(const Problem& problem, const DistanceMap& distances, std::vector<int> part,
+                        std::int64_t max_clashes) {
   Instance in;
   each_section(events_of(problem, part), part.size(), [&](std::vector<int> live) {
     std::sort(live.begin(), live.end());
@@ -277,7 +287,14 @@ Instance build_instance(const Problem& problem, const DistanceMap& distances, st
     std::sort(in.arenas.back().begin(), in.arenas.back().end());
   }
   in.spans = transpose(in.sections, in.count());
-  in.neighbours = clashes(in);
+  in.neighbours = clashes(in, max_clashes);
+  in.is_partial = in.neighbours.size() != in.count();
+  if (in.is_partial) {
+    for (const int id : in.ids) in.step.push_back(distances.smallest(problem, id));
+    in.holes.resize(in.ids.size());
+    fill_pads(in);
+    return in;
+  }
   fill_distances(problem, distances, in);
   fill_pads(in);
   fill_holes(problem, in);

@@ -59,6 +59,7 @@ struct Instance {
   std::vector<Bytes> pad;     // Per section: largest step - size; the topmost item needs its size only.
   std::vector<int> twin;      // The next item that is equal in all but its name, or -1.
   bool has_zero_steps = false;
+  bool is_partial = false;    // Too many clashes to list them.
 
   [[nodiscard]] int count() const { return static_cast<int>(ids.size()); }
   [[nodiscard]] std::size_t edge(int item, std::size_t position) const {
@@ -82,6 +83,8 @@ struct DistanceMap {
   explicit DistanceMap(const Problem& problem);
   // The least distance of `late` above `early` or, without an entry, the size of `early`.
   [[nodiscard]] Bytes least(const Problem& problem, int early, int late) const;
+  // The smallest of the size of `early` and its distances.
+  [[nodiscard]] Bytes smallest(const Problem& problem, int early) const;
 };
 
 // Parts that never meet in time, each a list of buffers in ascending order. Buffers without bytes or without a
@@ -91,7 +94,9 @@ std::vector<std::vector<int>> time_components(const Problem& problem);
 // Work needed to build an instance: items of all sections together.
 std::int64_t section_entries(const Problem& problem, const std::vector<int>& part);
 
-Instance build_instance(const Problem& problem, const DistanceMap& distances, std::vector<int> part);
+// With more than `max_clashes` clashing pairs (counted both ways), `neighbours` and what builds on it stay empty.
+Instance build_instance(const Problem& problem, const DistanceMap& distances, std::vector<int> part,
+                        std::int64_t max_clashes);
 
 // The largest sum of steps over the sections: no placement of the instance can be lower.
 Bytes stack_bound(const Instance& instance);

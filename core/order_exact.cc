@@ -250,8 +250,8 @@ class Search {
     std::size_t next = 0;
   };
 
-  static constexpr int kLookDepth = 6;
-  static constexpr int kLookSteps = 24;
+  static constexpr int kLookDepth = 8;
+  static constexpr int kLookSteps = 40;
 
   Walk walk_;
   States states_;

@@ -30,6 +30,7 @@ Bytes final_live(const Part& part) {
 Walk::Walk(const Part& part, Way way)
     : part_(part),
       forward_(way == Way::kForward),
+      taken_(part.units.size()),
       left_(part.tensors.size()),
       ready_at_(part.units.size(), -1),
       live_(forward_ ? part.base : final_live(part)) {
@@ -69,8 +70,9 @@ void Walk::take(int unit) {
   const Unit& moved = part_.units[static_cast<std::size_t>(unit)];
   forward_ ? run(moved) : unrun(moved);
   key_ = key_with(unit);
+  taken_[static_cast<std::size_t>(unit)] = true;
   drop_ready(unit);
-  for (const int s : followers(moved)) {
+  for (const int s : followers(unit)) {
     if (--waiting_[static_cast<std::size_t>(s)] == 0) add_ready(s);
   }
   path_.push_back(unit);
@@ -80,10 +82,11 @@ void Walk::give_back() {
   const int unit = path_.back();
   const Unit& moved = part_.units[static_cast<std::size_t>(unit)];
   path_.pop_back();
-  for (const int s : followers(moved)) {
+  for (const int s : followers(unit)) {
     if (waiting_[static_cast<std::size_t>(s)]++ == 0) drop_ready(s);
   }
   add_ready(unit);
+  taken_[static_cast<std::size_t>(unit)] = false;
   key_ = key_with(unit);
   forward_ ? unrun(moved) : run(moved);
 }

@@ -34,12 +34,18 @@ class Walk {
   [[nodiscard]] Key key() const { return key_; }
   [[nodiscard]] Key key_with(int unit) const;
   [[nodiscard]] bool complete() const { return path_.size() == part_.units.size(); }
+  [[nodiscard]] bool taken(int unit) const { return taken_[static_cast<std::size_t>(unit)]; }
   [[nodiscard]] Effect effect(int unit) const;
+  [[nodiscard]] const std::vector<int>& leaders(int unit) const { return sides(unit, !forward_); }
+  [[nodiscard]] const std::vector<int>& followers(int unit) const { return sides(unit, forward_); }
   void take(int unit);
   void give_back();
 
  private:
-  [[nodiscard]] const std::vector<int>& followers(const Unit& unit) const { return forward_ ? unit.succs : unit.preds; }
+  [[nodiscard]] const std::vector<int>& sides(int unit, bool succs) const {
+    const Unit& seen = part_.units[static_cast<std::size_t>(unit)];
+    return succs ? seen.succs : seen.preds;
+  }
   void run(const Unit& unit);
   void unrun(const Unit& unit);
   [[nodiscard]] Bytes size(int tensor) const { return part_.tensors[static_cast<std::size_t>(tensor)].size; }
@@ -49,6 +55,7 @@ class Walk {
   const Part& part_;
   std::vector<Key> names_;
   bool forward_;
+  std::vector<bool> taken_;
   std::vector<int> waiting_;    // Per unit: how many others must be taken before it.
   std::vector<int> left_;       // Per tensor: readers that have not run, and one more if it outlives the part.
   std::vector<int> ready_;

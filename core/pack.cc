@@ -27,8 +27,8 @@ constexpr std::int64_t kMaxClashes = 16'000'000;
 constexpr int kMaxSearchItems = 8192;
 constexpr std::int64_t kWitnessBudget = 20'000;
 
-struct PartState {
-  Part part;
+struct PieceState {
+  Piece part;
   Placing placing;
   Bytes lower_bound = 0;  // Of the part's own height, without the ground.
   bool is_searchable = false;
@@ -44,9 +44,10 @@ class Packing {
       : problem_(problem), distances_(problem), is_single_(problem.capacities.size() == 1), budget_(budget) {}
 
   Solution run(std::vector<int>* culprits) {
-    std::vector<Part> parts = split(problem_);
-    if (!lay_out_space(parts)) return failed(Status::kOverflow, "sizes and alignments add up to more than 2^62 bytes");
-    for (Part& part : parts) {
+    Division division = divide(problem_);
+    grounds_ = std::move(division.grounds);
+    if (!lay_out_space()) return failed(Status::kOverflow, "sizes and alignments add up to more than 2^62 bytes");
+    for (Piece& part : division.parts) {
       if (std::optional<Solution> refuted = open_part(std::move(part), culprits)) return std::move(*refuted);
     }
     if (std::optional<Solution> refuted = search_parts(culprits)) return std::move(*refuted);
@@ -64,14 +65,9 @@ class Packing {
   Bytes capacity() const { return space_.front().high; }
   bool is_bounded() const { return !is_single_ || problem_.capacities.front() != kNone; }
 
-  // Arenas side by side; no placement needs more of one than all buffers of a part can reach.
-  bool lay_out_space(const std::vector<Part>& parts) {
-    Bytes farthest = 0;
-    for (const Part& part : parts) {
-      std::vector<int> all = part.ids;
-      all.insert(all.end(), part.ground.begin(), part.ground.end());
-      farthest = std::max(farthest, reach(problem_, all));
-    }
+  // Arenas side by side; no placement needs more of one than all buffers can reach.
+  bool lay_out_space() {
+    const Bytes farthest = reach(problem_, time_components(problem_));
     if (farthest > kMaxBytes) return false;
     Bytes low = 0;
     for (const Bytes capacity : problem_.capacities) {
@@ -85,15 +81,17 @@ class Packing {
   }
 
   // Where a part may lie: above its ground, and without regard to the capacity if `is_free`.
-  Space space_of(const Part& part, bool is_free) const {
+  Space space_of(const Piece& part, bool is_free) const {
     if (!is_single_) return space_;
     return {{0, is_free ? kMaxBytes : std::max<Bytes>(-1, capacity() - part.base)}};
   }
 
-  Solution refuted(const std::vector<int>& ids, const Part& part, std::vector<int>* culprits) const {
+  Solution refuted(const std::vector<int>& ids, const Piece& part, std::vector<int>* culprits) const {
     if (culprits != nullptr) {
       *culprits = ids;
-      culprits->insert(culprits->end(), part.ground.begin(), part.ground.end());
+      for (int g = part.below; g >= 0; g = grounds_[idx(g)].below) {
+        culprits->insert(culprits->end(), grounds_[idx(g)].ids.begin(), grounds_[idx(g)].ids.end());
+      }
     }
     Solution solution = failed(Status::kInfeasible, "");
     solution.nodes = nodes_;
@@ -101,21 +99,18 @@ class Packing {
   }
 
   // Bounds the part and places it by what is fast.
-  std::optional<Solution> open_part(Part part, std::vector<int>* culprits) {
-    PartState state;
+  std::optional<Solution> open_part(Piece part, std::vector<int>* culprits) {
+    PieceState state;
     if (section_entries(problem_, part.ids) > kMaxSectionEntries) {
       state.placing = stack_up(problem_, distances_, part.ids, space_of(part, is_single_));
-      state.lower_bound = coarse_bound(part);
+      state.lower_bound = is_single_ ? load_of(part) : 0;
     } else {
       const Instance instance = build_instance(problem_, distances_, part.ids, kMaxClashes);
       if (std::vector<int> clash = hopeless(instance); !clash.empty()) return refuted(clash, part, culprits);
       state.lower_bound = is_single_ ? stack_bound(instance) : 0;
-      if (is_single_ || !instance.is_partial) {
-        const Bytes enough = is_single_ ? std::max(state.lower_bound, floor_ - part.base) : kMaxBytes;
-        state.placing = instance.is_partial
-                            ? stack_up(problem_, distances_, part.ids, space_of(part, is_single_))
-                            : best_first_fit(instance, space_of(part, is_single_), enough);
-      }
+      const Bytes enough = is_single_ ? std::max(state.lower_bound, floor_ - part.base) : kMaxBytes;
+      state.placing = instance.is_partial ? stack_up(problem_, distances_, part.ids, space_of(part, is_single_))
+                                          : best_first_fit(instance, space_of(part, is_single_), enough);
       state.is_searchable = !instance.is_partial && instance.count() <= kMaxSearchItems;
     }
     const Bytes least = part.base + state.lower_bound;
@@ -126,8 +121,9 @@ class Packing {
     return std::nullopt;
   }
 
-  Bytes coarse_bound(const Part& part) const {
-    if (!is_single_ || !distances_.by_early.empty()) return 0;
+  // The largest live sum of the part, counting only buffers without gaps.
+  Bytes load_of(const Piece& part) const {
+    if (!distances_.by_early.empty()) return 0;
     std::vector<Bytes> sizes;
     std::vector<Time> starts;
     std::vector<Time> stops;
@@ -158,7 +154,7 @@ class Packing {
     return {};
   }
 
-  bool is_done(const PartState& state) const {
+  bool is_done(const PieceState& state) const {
     if (state.placing.height == kNowhere) return false;
     if (!is_single_) return true;
     return state.height() <= (is_bounded() ? std::max(floor_, capacity()) : floor_);
@@ -171,8 +167,9 @@ class Packing {
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return states_[a].height() > states_[b].height(); });
     for (const std::size_t i : order) {
-      PartState& state = states_[i];
+      PieceState& state = states_[i];
       if (is_done(state) || !state.is_searchable || nodes_ >= budget_) continue;
+      if (!is_bounded() && state.placing.height == kNowhere) continue;
       const Instance instance = build_instance(problem_, distances_, state.part.ids, kMaxClashes);
       if (!is_bounded()) {
         narrow(instance, state);
@@ -183,7 +180,7 @@ class Packing {
     return std::nullopt;
   }
 
-  void narrow(const Instance& instance, PartState& state) {
+  void narrow(const Instance& instance, PieceState& state) {
     const Bytes enough = floor_ - state.part.base;
     Bracket bracket =
         minimise(instance, std::move(state.placing), state.lower_bound, enough, budget_ - nodes_);
@@ -194,7 +191,7 @@ class Packing {
   }
 
   // False if there is a proof that the part does not fit.
-  bool fit(const Instance& instance, PartState& state) {
+  bool fit(const Instance& instance, PieceState& state) {
     Experience experience(instance);
     const Space space = space_of(state.part, false);
     SearchResult found = branch_and_bound(instance, space, budget_ - nodes_, experience);
@@ -213,20 +210,22 @@ class Packing {
     solution.arenas.assign(problem_.buffers.size(), 0);
     std::vector<Bytes> heights(space_.size(), 0);
     Bytes highest = -1;
-    for (const PartState& state : states_) {
+    for (const PieceState& state : states_) {
       if (state.placing.height == kNowhere) {
         return failed(Status::kExhausted, "the budget ran out before a placement was found");
       }
-      Bytes at = 0;
-      for (const int id : state.part.ground) {
-        settle(id, at, solution, heights);
-        at += problem_.buffers[idx(id)].size;
-      }
       for (std::size_t i = 0; i < state.part.ids.size(); ++i) {
-        settle(state.part.ids[i], at + state.placing.addresses[i], solution, heights);
+        settle(state.part.ids[i], state.part.base + state.placing.addresses[i], solution, heights);
       }
       if (state.height() > highest) solution.method = state.placing.method;
       highest = std::max(highest, state.height());
+    }
+    for (const Ground& ground : grounds_) {
+      Bytes at = ground.base;
+      for (const int id : ground.ids) {
+        settle(id, at, solution, heights);
+        at += problem_.buffers[idx(id)].size;
+      }
     }
     solution.height = std::accumulate(heights.begin(), heights.end(), Bytes{0});
     solution.lower_bound = std::min(solution.height, is_single_ ? floor_ : total_load());
@@ -253,12 +252,7 @@ class Packing {
   // However buffers are spread over arenas, those live at one step take their sizes.
   Bytes total_load() const {
     Bytes bound = 0;
-    if (!distances_.by_early.empty()) return bound;
-    for (const PartState& state : states_) {
-      Problem one = problem_;
-      one.capacities = {kNone};
-      bound = std::max(bound, Packing(one, 0).coarse_bound(state.part));
-    }
+    for (const PieceState& state : states_) bound = std::max(bound, load_of(state.part));
     return bound;
   }
 
@@ -267,7 +261,8 @@ class Packing {
   bool is_single_;
   std::int64_t budget_;
   Space space_;
-  std::vector<PartState> states_;
+  std::vector<Ground> grounds_;
+  std::vector<PieceState> states_;
   Bytes floor_ = 0;  // No placement of the whole is lower.
   std::int64_t nodes_ = 0;
 };

@@ -2,10 +2,14 @@
 #include "parts.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace thimble {
 namespace {
+
+// Lifetimes nested deeper than this are left to the search, so that the cost stays near-linear.
+constexpr int kMaxRounds = 64;
 
 // Moving buffers up by a common multiple of all alignments must be allowed.
 bool can_lower(const Problem& problem, const std::vector<int>& ids, Bytes& multiple) {
@@ -41,52 +45,57 @@ std::vector<std::vector<int>> components(const Problem& problem, const std::vect
   return parts;
 }
 
-// Moves buffers that live throughout into the ground; true if something is left to split again.
-bool settle_ground(const Problem& problem, Part& part) {
+// The buffers of a part that may go into the ground: those live throughout, but never all of them.
+std::vector<int> settled(const Problem& problem, const Piece& part) {
   Bytes multiple = 1;
-  if (part.ids.size() < 2 || !can_lower(problem, part.ids, multiple)) return false;
+  if (part.ids.size() < 2 || !can_lower(problem, part.ids, multiple)) return {};
   const Interval all = hull(problem, part.ids);
-  std::vector<int> rest;
+  std::vector<int> result;
   for (const int id : part.ids) {
     const Buffer& buffer = problem.buffers[idx(id)];
     const bool throughout = buffer.lifetime.start == all.start && buffer.lifetime.stop == all.stop;
-    if (throughout && buffer.gaps.empty() && buffer.size > 0 && buffer.size % multiple == 0) {
-      part.ground.push_back(id);
-      part.base += buffer.size;
-    } else {
-      rest.push_back(id);
+    if (throughout && buffer.gaps.empty() && buffer.size > 0 && buffer.size % multiple == 0) result.push_back(id);
+  }
+  if (result.size() == part.ids.size()) result.pop_back();
+  return result;
+}
+
+std::vector<int> without(const std::vector<int>& ids, const std::vector<int>& gone) {
+  std::vector<int> rest;
+  std::set_difference(ids.begin(), ids.end(), gone.begin(), gone.end(), std::back_inserter(rest));
+  return rest;
+}
+
+// Splits parts on until nothing more settles; the parts of one round lie on the grounds of that round.
+std::vector<Piece> settle_once(const Problem& problem, std::vector<Piece> open, Division& division) {
+  std::vector<Piece> next;
+  for (Piece& part : open) {
+    std::vector<int> gone = settled(problem, part);
+    if (gone.empty()) {
+      division.parts.push_back(std::move(part));
+      continue;
     }
+    Bytes top = part.base;
+    for (const int id : gone) top += problem.buffers[idx(id)].size;
+    auto pieces = components(problem, without(part.ids, gone));
+    division.grounds.push_back({std::move(gone), part.below, part.base});
+    const auto ground = static_cast<int>(division.grounds.size()) - 1;
+    for (auto& ids : pieces) next.push_back({std::move(ids), ground, top});
   }
-  const bool changed = rest.size() < part.ids.size();
-  if (rest.empty()) {
-    // One buffer stays, so that no part is empty.
-    rest.push_back(part.ground.back());
-    part.base -= problem.buffers[idx(part.ground.back())].size;
-    part.ground.pop_back();
-  }
-  part.ids = std::move(rest);
-  return changed && part.ids.size() > 1;
+  return next;
 }
 
 }  // namespace
 
-std::vector<Part> split(const Problem& problem) {
-  std::vector<Part> done;
-  std::vector<Part> open;
-  for (auto& ids : time_components(problem)) open.push_back({std::move(ids), {}, 0});
-  std::reverse(open.begin(), open.end());
-  while (!open.empty()) {
-    Part part = std::move(open.back());
-    open.pop_back();
-    if (!settle_ground(problem, part)) {
-      done.push_back(std::move(part));
-      continue;
-    }
-    auto pieces = components(problem, part.ids);
-    std::reverse(pieces.begin(), pieces.end());
-    for (auto& ids : pieces) open.push_back({std::move(ids), part.ground, part.base});
+Division divide(const Problem& problem) {
+  Division division;
+  std::vector<Piece> open;
+  for (auto& ids : time_components(problem)) open.push_back({std::move(ids), -1, 0});
+  for (int round = 0; round < kMaxRounds && !open.empty(); ++round) {
+    open = settle_once(problem, std::move(open), division);
   }
-  return done;
+  for (Piece& part : open) division.parts.push_back(std::move(part));
+  return division;
 }
 
 }  // namespace thimble

@@ -61,7 +61,7 @@ bool is_live(const Buffer& buffer, Time step) {
 
 // The largest buffers of one step that alone exceed the capacity, if there are such.
 std::vector<int> overload(const Problem& problem, const std::vector<int>& ids) {
-  if (problem.capacities.size() != 1 || !problem.distances.empty()) return {};
+  if (problem.capacities.size() != 1 || problem.capacities[0] == kNone || !problem.distances.empty()) return {};
   const Time step = busiest_step(problem, ids);
   std::vector<int> live;
   for (const int id : ids) {
@@ -81,12 +81,24 @@ std::vector<int> overload(const Problem& problem, const std::vector<int>& ids) {
   return {};
 }
 
+// By how much two fixed buffers overlap, at most.
+Bytes fixed_overlap(const Problem& problem, const std::vector<int>& ids) {
+  Bytes most = 1;
+  for (std::size_t i = 1; i < ids.size(); ++i) {
+    const Buffer& a = problem.buffers[idx(ids[i - 1])];
+    const Buffer& b = problem.buffers[idx(ids[i])];
+    if (a.offset == kNone || b.offset == kNone) continue;
+    most = std::max(most, std::min(a.offset + a.size, b.offset + b.size) - std::max(a.offset, b.offset));
+  }
+  return most;
+}
+
 Bytes excess_of(const Problem& problem, const std::vector<int>& ids, std::int64_t budget) {
   if (problem.capacities.size() != 1) return 1;
   Problem part = subset(problem, ids);
   part.capacities = {kNone};
   const Solution solution = decide(part, budget);
-  if (solution.status == Status::kInfeasible) return solution.excess;
+  if (solution.status == Status::kInfeasible) return fixed_overlap(problem, ids);
   return std::max<Bytes>(1, solution.lower_bound - problem.capacities[0]);
 }
 

@@ -8,6 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Drawn values are the same on every run, and a loaded machine is no failure. To look for new ones:
+# pytest --hypothesis-profile=explore
+settings.register_profile("thimble", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", settings.get_profile("thimble"), derandomize=False, max_examples=2000)
+settings.load_profile("thimble")
 
 REPOSITORY = Path(__file__).parent.parent
 MODELS = Path(os.environ.get("THIMBLE_MODELS", REPOSITORY.parent / "shared" / "models"))

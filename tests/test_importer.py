@@ -18,9 +18,9 @@ from thimble.mapping import map_memory
 from thimble.verify import verify_graph, verify_schedule
 from tiny_tflite import Table, graph, operator, tensor
 
-CUMSUM, SPLIT, RESHAPE, UNPACK, VAR_HANDLE = 128, 49, 22, 88, 142
+SPLIT, RESHAPE, UNPACK, VAR_HANDLE = 49, 22, 88, 142
 SPLIT_OPTIONS, RESHAPE_OPTIONS, UNPACK_OPTIONS, VAR_HANDLE_OPTIONS = 35, 17, 64, 111
-INT4, STRING, FLOAT64 = 17, 5, 10
+INT4 = 17
 
 
 def one_op(
@@ -337,38 +337,33 @@ def test_graphs_that_do_not_exist_or_are_the_first(index: int) -> None:
 # Small files that ask for much work: one vector or buffer referenced thousands of times
 
 
-def shared(data: bytes, count: int, slot_of_tensor: int) -> bytes:
-    """The file with `count` tensors whose field all points to one long vector at the end of the file.
+def shared(data: bytes, count: int, slot: int) -> bytes:
+    """The file with `count` tensors instead of its own, all of whose field `slot` is one vector of 200,000 bytes.
 
-    The generated builder never shares vectors, so that the offsets are written by hand.
+    Builders never share vectors, so the offsets are written by hand. Offsets only point forwards:
+    file, vtable of the new tensors, offsets to them, tables (offset to the vtable, offset to the vector), vector.
     """
-    long_vector = struct.pack("<I", 50_000) + bytes(200_000)
-    start = len(data)
-    end = start + len(long_vector)
-    out = bytearray(data + long_vector)
-    root = struct.unpack_from("<I", out, 0)[0]
-    vtable = root - struct.unpack_from("<i", out, root)[0]
-    graphs_at = root + struct.unpack_from("<H", out, vtable + 4 + 2 * 2)[0]
-    graphs = graphs_at + struct.unpack_from("<I", out, graphs_at)[0]
-    first = graphs + 4 + struct.unpack_from("<I", out, graphs + 4)[0]
-    graph_vtable = first - struct.unpack_from("<i", out, first)[0]
-    tensors_at = first + struct.unpack_from("<H", out, graph_vtable + 4)[0]
-    # One vtable for all tensors: 2 + slot fields, of which only this one is set, 4 bytes into the table.
-    fields = slot_of_tensor + 1
-    shape = struct.pack("<HH", 4 + 2 * fields, 8) + b"\0\0" * slot_of_tensor + struct.pack("<H", 4)
-    shape += bytes(-(end + len(shape)) % 4)
-    # Offsets only point forwards: the vector must lie behind the tables that name it.
-    tables_at = start + len(shape) + 4 + 4 * count
-    out = bytearray(data) + shape + struct.pack("<I", count)
+
+    def field(table: int, number: int) -> int:
+        vtable = table - int(struct.unpack_from("<i", data, table)[0])
+        return table + int(struct.unpack_from("<H", data, vtable + 4 + 2 * number)[0])
+
+    def follow(at: int) -> int:
+        return at + int(struct.unpack_from("<I", data, at)[0])
+
+    tensors_field = field(follow(follow(field(follow(0), 2)) + 4), 0)  # Model.subgraphs[0].tensors
+    vtable = struct.pack("<HH", 6 + 2 * slot, 8) + b"\0\0" * slot + struct.pack("<H", 4)
+    vtable += bytes(-(len(data) + len(vtable)) % 4)
+    list_at = len(data) + len(vtable)
+    tables_at = list_at + 4 + 4 * count
     vector_at = tables_at + 8 * count
-    vector_start = start + len(shape)
-    struct.pack_into("<I", out, tensors_at, vector_start - tensors_at)
+    out = bytearray(data + vtable + struct.pack("<I", count))
+    struct.pack_into("<I", out, tensors_field, list_at - tensors_field)
     for i in range(count):
-        out += struct.pack("<I", tables_at + 8 * i - (vector_start + 4 + 4 * i))
-    for i in range(count):
-        at = tables_at + 8 * i
-        out += struct.pack("<iI", at - start, vector_at - (at + 4))
-    return bytes(out + long_vector)
+        out += struct.pack("<I", tables_at + 8 * i - (list_at + 4 + 4 * i))
+    for at in range(tables_at, vector_at, 8):
+        out += struct.pack("<iI", at - len(data), vector_at - (at + 4))
+    return bytes(out) + struct.pack("<I", 50_000) + bytes(200_000)
 
 
 @pytest.mark.parametrize("slot", [0, 3, 7], ids=["shape", "name", "shape_signature"])

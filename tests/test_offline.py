@@ -8,12 +8,12 @@ import struct
 from pathlib import Path
 
 import pytest
-from tiny_tflite import ADD, encode, graph, operator, tensor
 
 from thimble import demo_model
 from thimble.exporters.offline import PLAN_NAME, plan_bytes, with_plan
 from thimble.importers.tflite import parse_tflite
 from thimble.ir import Model, OpId
+from tiny_tflite import ADD, encode, graph, operator, tensor
 
 
 def everything_else(model: Model) -> Model:

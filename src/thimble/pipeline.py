@@ -7,12 +7,15 @@ file -> Model -> Schedule -> lifetimes -> TFLM's plan (rung 0) -> Verdict
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from thimble.board import load_board
-from thimble.errors import ModelError, OptionError
-from thimble.importers.tflite import read_tflite
+from thimble.errors import InternalError, ModelError, OptionError
+from thimble.exporters.offline import with_plan
+from thimble.files import write_atomically
+from thimble.importers.tflite import parse_tflite, read_tflite
 from thimble.ir import Graph, Model, OpId, short_name
 from thimble.ladder import Clash, Limits, Rung, Verdict, within
 from thimble.lifetime import read_order, shipped_schedule
@@ -21,6 +24,7 @@ from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
 from thimble.target import Target, target_named
 from thimble.tflm import Allocation, predict
 from thimble.tflm.code_size import runtime_flash
+from thimble.tflm.dropin import improve, reorder
 from thimble.verify import verify_graph, verify_plan, verify_schedule
 
 DEFAULT_TARGET = "cortex-m4"
@@ -105,11 +109,10 @@ def fit(
         BoardError: no such board, or a board file that is not sound.
     """
     device, limits, core = _device(board, max_ram, max_flash, target)
-    start = time.perf_counter()
-    allocation = predict(model, core)
-    verify_plan(tflm_plan(model, allocation))
-    memory = map_memory(model.main, shipped_schedule(model.main), _main_scratch(allocation))
-    rungs = (_shipped_rung(allocation, time.perf_counter() - start),)
+    steps = climb(model, core)
+    rungs = tuple(step.rung for step in steps)
+    shipped = steps[0].allocation
+    memory = map_memory(model.main, shipped_schedule(model.main), _main_scratch(shipped))
     code, code_notice = runtime_flash(model, core)
     flash_bytes = model.size_bytes + code
     beside = flash_bytes if limits.shared else 0  # what the RAM holds besides the arena
@@ -129,7 +132,7 @@ def fit(
         peak_operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
         why=memory.why(),
         clash=None if fits else _clash(memory, ram_bytes, flash_bytes, limits),
-        notices=model.notices + allocation.notices + code_notice,
+        notices=model.notices + shipped.notices + code_notice,
     )
 
 
@@ -147,18 +150,84 @@ def _device(
     return found.title, Limits(ram, flash, shared=flash is None), target_named(target or found.target)
 
 
-def _shipped_rung(allocation: Allocation, seconds: float) -> Rung:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung with what reaches it: the order, and TFLM's memory; `offsets` if a plan goes into the file."""
+
+    rung: Rung
+    schedule: Schedule
+    allocation: Allocation
+    offsets: tuple[int, ...] | None = None
+
+
+def climb(model: Model, target: Target) -> tuple[Step, ...]:
+    """Rungs 0 to 2 for stock TFLM on a target, each plan verified."""
+    start = time.perf_counter()
+    shipped = predict(model, target)
+    verify_plan(tflm_plan(model, shipped_schedule(model.main), shipped))
+    steps = [
+        Step(_rung(0, "shipped", shipped, shipped.lower_bound_bytes, start), shipped_schedule(model.main), shipped)
+    ]
+
+    start = time.perf_counter()
+    best, reordered = reorder(model, target)
+    verify_plan(tflm_plan(model, best, reordered))
+    bound = best.lower_bound or 0
+    steps.append(Step(_rung(1, "reorder", reordered, bound, start), best, reordered))
+
+    start = time.perf_counter()
+    packed = improve(model, target, best)
+    verify_plan(tflm_plan(model, packed.schedule, packed.allocation))
+    rung = _rung(2, "pack", packed.allocation, bound, start)
+    steps.append(Step(rung, packed.schedule, packed.allocation, packed.offsets))
+    return tuple(steps)
+
+
+def _rung(number: int, name: str, allocation: Allocation, bound: int, start: float) -> Rung:
+    arena = allocation.nonpersistent_bytes
     return Rung(
-        rung=0,
-        name="shipped",
-        arena_bytes=allocation.nonpersistent_bytes,
-        lower_bound_bytes=allocation.lower_bound_bytes,
+        rung=number,
+        name=name,
+        arena_bytes=arena,
+        lower_bound_bytes=min(bound, arena),  # TFLM lets go of an unread input one step earlier than the search does
         extra_macs_ratio=0.0,
-        seconds=round(seconds, 3),
+        seconds=round(time.perf_counter() - start, 3),
         persistent_bytes=allocation.persistent_bytes,
         total_bytes=allocation.total_bytes,
         ram_bytes=allocation.smallest_arena_bytes,
     )
+
+
+def optimize(path: str | Path, out: str | Path, *, target: str = DEFAULT_TARGET) -> tuple[Step, ...]:
+    """Write the file so that stock TFLM runs it in the least memory: operators reordered, and our plan as metadata.
+
+    Where neither helps, the file is written as it is. Everything else in it stays.
+
+    Args:
+        path: a `.tflite` file.
+        out: the file to write; not `path` itself.
+        target: core whose kernels run the model: their scratch buffers are planned for.
+
+    Returns:
+        The rungs; the last one is what TFLM will allocate for `out`.
+
+    Raises:
+        OptionError: `out` is the input file or cannot be written.
+    """
+    source, result = Path(path), Path(out)
+    if result.exists() and source.exists() and result.samefile(source):
+        raise OptionError(f"{out}: is the input file; give another name")
+    model = load(source)
+    steps = climb(model, target_named(target))
+    last = steps[-1]
+    data = source.read_bytes()
+    if last.allocation.nonpersistent_bytes < steps[0].allocation.nonpersistent_bytes:
+        data = with_plan(data, last.schedule.order, last.offsets)
+        written = predict(parse_tflite(data, str(result)), target_named(target))
+        if written.nonpersistent_bytes != last.allocation.nonpersistent_bytes:
+            raise InternalError(f"the plan written to {result} does not give the arena that was planned")
+    write_atomically(result, data)
+    return steps
 
 
 def _scratch(allocation: Allocation) -> dict[tuple[int, OpId], int]:
@@ -173,8 +242,8 @@ def _main_scratch(allocation: Allocation) -> dict[OpId, int]:
     return {op: size for (graph, op), size in _scratch(allocation).items() if graph == 0}
 
 
-def tflm_plan(model: Model, allocation: Allocation) -> Plan:
-    """Rung 0 as a plan of the main graph. What a called graph holds counts as scratch of its caller."""
+def tflm_plan(model: Model, schedule: Schedule, allocation: Allocation) -> Plan:
+    """TFLM's allocation as a plan of the main graph. What a called graph holds counts as scratch of its caller."""
     caller = {graph: op.id for op in model.main.ops for graph in op.attrs.subgraphs()}
     placements, scratch = [], []
     for block in allocation.plan:
@@ -185,9 +254,7 @@ def tflm_plan(model: Model, allocation: Allocation) -> Plan:
             scratch.append(Scratch(block.op, block.size, place))
         elif block.graph in caller:
             scratch.append(Scratch(caller[block.graph], block.size, place))
-    return Plan(
-        model.main, shipped_schedule(model.main), tuple(placements), tuple(scratch), (allocation.nonpersistent_bytes,)
-    )
+    return Plan(model.main, schedule, tuple(placements), tuple(scratch), (allocation.nonpersistent_bytes,))
 
 
 def _clash(memory: MemoryMap, ram: int, flash: int, limits: Limits) -> Clash:

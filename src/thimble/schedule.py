@@ -23,6 +23,7 @@ def optimal_order(
     *,
     scratch: Mapping[OpId, int] | None = None,
     keep_inputs: bool = False,
+    alignment: int = 1,
     budget: int = DEFAULT_BUDGET,
 ) -> Schedule:
     """Find an order whose peak (largest live sum of any step) is least.
@@ -34,6 +35,7 @@ def optimal_order(
         graph: any valid graph; operators that are not understood can be moved like all others.
         scratch: bytes that operators need only while they run.
         keep_inputs: graph inputs survive the inference, as `lifetimes` has it for graph outputs.
+        alignment: tensors are counted in multiples of this many bytes, as an allocator rounds them.
         budget: search states to expand, over all parts of the graph. When they run out, the best order found is
             returned, and `lower_bound < peak` states the gap.
 
@@ -54,7 +56,7 @@ def optimal_order(
                 readers[place[operand]].append(op.id)
     order, peak, bound, nodes = _core.order_search(
         [(scratch or {}).get(op.id, 0) for op in graph.ops],
-        [graph.tensors[t].nbytes for t in tensors],
+        [-(-graph.tensors[t].nbytes // alignment) * alignment for t in tensors],
         producers,
         [int(t in held) for t in tensors],
         _rows(readers),

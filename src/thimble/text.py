@@ -13,7 +13,8 @@ numbered as they come. An operator's name and source are printed only where they
 name and the graph's file, name and the operator's number. `#` starts a comment.
 
 By default the text is for reading: constants, custom options and long lists of scales are digests, scales have
-six digits, and the buffers of activations are left out. With `data=True` everything is there and `parse_*` gives an equal value.
+six digits, and the buffers of activations are left out. With `data=True` everything is there and `parse_*`
+gives an equal value.
 """
 
 from __future__ import annotations

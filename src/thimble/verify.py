@@ -119,8 +119,8 @@ class _Run:
         for what, size, place in self._blocks():
             _expect(0 <= place.arena < len(plan.heights), f"{what} is in arena {place.arena}, which does not exist")
             height, stop = plan.heights[place.arena], place.offset + size
-            what = f"{what} from {place.offset:,} to {stop:,}"
-            _expect(place.offset >= 0 and stop <= height, f"{what} leaves its arena of {height:,} bytes")
+            inside = place.offset >= 0 and stop <= height
+            _expect(inside, f"{what} from {place.offset:,} to {stop:,} leaves its arena of {height:,} bytes")
             blocks[place.arena].append((place.offset, stop))
         self.arenas = [_Arena(height, ranges) for height, ranges in zip(plan.heights, blocks, strict=True)]
 

@@ -40,8 +40,8 @@ class Allocation:
 
     `nonpersistent_bytes` is the head of the arena, `persistent_bytes` its tail, split by category;
     `total_bytes` is `MicroInterpreter::arena_used_bytes()`. `lower_bound_bytes` is the largest sum of planned
-    buffers that live together: no planner gets below it with TFLM's lifetimes. `smallest_arena_bytes`, a
-    multiple of 16, is what `tensor_arena` must have: planning can need more than is used in the end. It is
+    buffers that live together: no planner gets below it with TFLM's lifetimes. `planning_arena_bytes` is what
+    TFLM needs while it prepares and plans. `smallest_arena_bytes`, a multiple of 16, is what `tensor_arena` must have: planning can need more than is used in the end. It is
     never too small; where activations take under a kilobyte or so it may be some hundred bytes more than needed.
     `exact` is False where a kernel's requests are not known or TFLM would refuse the model; `notices` say
     which operator and why.
@@ -51,12 +51,16 @@ class Allocation:
     persistent_bytes: int
     total_bytes: int
     lower_bound_bytes: int
-    smallest_arena_bytes: int
+    planning_arena_bytes: int
     plan: tuple[Planned, ...]
     scratch: tuple[Scratch, ...]
     persistent_by_category: tuple[tuple[str, int], ...]
     exact: bool
     notices: tuple[str, ...] = ()
+
+    @property
+    def smallest_arena_bytes(self) -> int:
+        return align_up(max(self.total_bytes, self.planning_arena_bytes), ALIGNMENT)
 
 
 def predict(
@@ -85,7 +89,7 @@ def predict(
         persistent_bytes=end.total,
         total_bytes=height + end.total,
         lower_bound_bytes=load(wanted),
-        smallest_arena_bytes=align_up(max(height + end.total, planning, end.preparing), ALIGNMENT),
+        planning_arena_bytes=max(planning, end.preparing),
         plan=tuple(_planned(request, offset) for request, offset in zip(wanted, offsets, strict=True)),
         scratch=scratch,
         persistent_by_category=end.by_category,

@@ -20,45 +20,42 @@ from thimble.schedule import optimal_order
 from thimble.target import Target
 from thimble.tflm.allocation import Allocation, predict
 from thimble.tflm.planner import ALIGNMENT, ONLINE, Request, Scratch, greedy, without_offline_plan
+from thimble.verify_pack import verify_solution
 
 
 @dataclass(frozen=True, slots=True)
 class DropIn:
-    """What TFLM can be brought to without changing TFLM.
+    """A file that stock TFLM runs in less memory: the order, the plan, and what TFLM will then allocate.
 
-    `shipped` is the file as it is; `reordered` its least peak with TFLM's own planner; `planned` with our plan.
-    `schedule` is the order that `offsets` (one per tensor of all graphs) belong to. `offsets` is None when no
-    plan ends below TFLM's own for that order.
+    `offsets` (one per tensor of all graphs) is None when no plan ends below TFLM's own for that order.
     """
 
-    shipped: Allocation
-    reordered: Allocation
-    planned: Allocation
-    reordering: Schedule
     schedule: Schedule
     offsets: tuple[int, ...] | None
-    packing_bound: int
-
-    @property
-    def improves(self) -> bool:
-        return self.planned.nonpersistent_bytes < self.shipped.nonpersistent_bytes
+    allocation: Allocation
 
 
-def improve(model: Model, target: Target) -> DropIn:
-    """Find the order and the plan with which stock TFLM's arena is smallest.
+def reorder(model: Model, target: Target) -> tuple[Schedule, Allocation]:
+    """Rung 1: the order of least peak for the target's kernels, and what TFLM's own planner makes of it."""
+    bare = without_offline_plan(model)
+    scratch = _bytes_per_operator(predict(bare, target).scratch)
+    best = optimal_order(bare.main, scratch=scratch, alignment=ALIGNMENT)
+    return best, predict(bare, target, order=best.order)
 
-    Both the shipped and the best order are packed, and ties go to the shipped order, then to no plan at all.
+
+def improve(model: Model, target: Target, best: Schedule) -> DropIn:
+    """Rung 2: the order and the plan with which stock TFLM's arena is smallest.
+
+    Both the shipped order and `best` are packed; ties go to the file as it is, then to the shipped order, then to
+    no plan at all.
     """
     shipped = predict(model, target)
     bare = without_offline_plan(model)
-    scratch = _bytes_per_operator(shipped.scratch)
-    best = optimal_order(bare.main, scratch=scratch, alignment=ALIGNMENT)
-    reordered = predict(bare, target, order=best.order)
     candidates = [_plan(bare, target, order) for order in _distinct(shipped_schedule(bare.main), best)]
-    schedule, offsets, planned, bound = min(candidates, key=lambda found: found[2].nonpersistent_bytes)
-    if shipped.nonpersistent_bytes <= planned.nonpersistent_bytes:
-        schedule, offsets, planned = shipped_schedule(model.main), None, shipped
-    return DropIn(shipped, reordered, planned, best, schedule, offsets, bound)
+    found = min(candidates, key=lambda candidate: candidate.allocation.nonpersistent_bytes)
+    if shipped.nonpersistent_bytes <= found.allocation.nonpersistent_bytes:
+        return DropIn(shipped_schedule(model.main), None, shipped)
+    return found
 
 
 def _distinct(shipped: Schedule, best: Schedule) -> Iterator[Schedule]:
@@ -76,20 +73,21 @@ def _bytes_per_operator(scratch: Sequence[Scratch]) -> dict[OpId, int]:
     return sums
 
 
-def _plan(model: Model, target: Target, schedule: Schedule) -> tuple[Schedule, tuple[int, ...] | None, Allocation, int]:
-    """The best plan of one order, as TFLM will execute it, with the lower bound on any plan of that order."""
+def _plan(model: Model, target: Target, schedule: Schedule) -> DropIn:
+    """The best plan of one order, as TFLM will execute it."""
     online = predict(model, target, order=schedule.order)
     requests = [Request(b.size, b.first, b.last, ONLINE, b.what, b.graph, b.tensor, b.op) for b in online.plan]
-    found: tuple[tuple[int, ...] | None, int, int] = (None, online.nonpersistent_bytes, online.lower_bound_bytes)
-    if online.nonpersistent_bytes > online.lower_bound_bytes:
-        for together in (False, True):
-            found = min(found, _packed(requests, model, together), key=lambda candidate: candidate[1])
-    offsets, height, bound = found
-    return schedule, offsets, _as_executed(online, requests, model, offsets, height), bound
+    best = DropIn(schedule, None, online)
+    for together in (False, True):
+        if best.allocation.nonpersistent_bytes > online.lower_bound_bytes:
+            offsets = _packed(requests, model, together)
+            packed = DropIn(schedule, offsets, _as_executed(online, _fixed(requests, model, offsets)))
+            best = min(best, packed, key=lambda candidate: candidate.allocation.nonpersistent_bytes)
+    return best
 
 
-def _packed(requests: Sequence[Request], model: Model, together: bool) -> tuple[tuple[int, ...], int, int]:
-    """Offsets for the tensors, the height at which TFLM ends with them, and the packing's lower bound.
+def _packed(requests: Sequence[Request], model: Model, together: bool) -> tuple[int, ...]:
+    """Offsets of least height for the tensors of all graphs, packed with the scratch.
 
     Args:
         requests: what TFLM plans for.
@@ -100,10 +98,9 @@ def _packed(requests: Sequence[Request], model: Model, together: bool) -> tuple[
     problem = _problem(requests, together)
     solution = pack(problem)
     assert not isinstance(solution, Infeasible)  # the arena's capacity is not limited
+    verify_solution(problem, solution)
     place = {(requests[b.id].graph, requests[b.id].tensor): solution.offsets[i] for i, b in enumerate(problem.buffers)}
-    offsets = tuple(place.get((g, t.id), ONLINE) for g, graph in enumerate(model.graphs) for t in graph.tensors)
-    _, height = greedy(_fixed(requests, model, offsets))
-    return offsets, height, solution.lower_bound
+    return tuple(place.get((g, t.id), ONLINE) for g, graph in enumerate(model.graphs) for t in graph.tensors)
 
 
 def _problem(requests: Sequence[Request], together: bool) -> Problem:
@@ -129,12 +126,9 @@ def _fixed(requests: Sequence[Request], model: Model, offsets: Sequence[int]) ->
     ]
 
 
-def _as_executed(
-    online: Allocation, requests: Sequence[Request], model: Model, offsets: Sequence[int] | None, height: int
-) -> Allocation:
-    if offsets is None:
-        return online
-    places, _ = greedy(_fixed(requests, model, offsets))
+def _as_executed(online: Allocation, requests: Sequence[Request]) -> Allocation:
+    """What TFLM will allocate for these requests, the rest being as in `online`."""
+    places, height = greedy(requests)
     plan = tuple(dataclasses.replace(b, offset=place) for b, place in zip(online.plan, places, strict=True))
-    total = online.total_bytes - online.nonpersistent_bytes + height
+    total = online.persistent_bytes + height
     return dataclasses.replace(online, nonpersistent_bytes=height, total_bytes=total, plan=plan)
