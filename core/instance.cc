@@ -246,7 +246,7 @@ std::vector<std::vector<int>> time_components(const Problem& problem) {
   Time stop = 0;
   for (const int id : order) {
     const Buffer& buffer = buffers[idx(id)];
-    if (buffer.size == 0 || buffer.lifetime.empty()) {
+    if (buffer.size == 0 || active_pieces(buffer).empty()) {
       parts.insert(parts.end() - (open ? 1 : 0), {id});
       continue;
     }

@@ -87,8 +87,8 @@ struct DistanceMap {
   [[nodiscard]] Bytes smallest(const Problem& problem, int early) const;
 };
 
-// Parts that never meet in time, each a list of buffers in ascending order. Buffers without bytes or without a
-// lifetime are parts of their own.
+// Parts that never meet in time, each a list of buffers in ascending order. Buffers without bytes or without a step
+// at which they are in use are parts of their own.
 std::vector<std::vector<int>> time_components(const Problem& problem);
 
 // Work needed to build an instance: items of all sections together.

@@ -26,6 +26,7 @@ constexpr std::int64_t kMaxSectionEntries = 4'000'000;
 constexpr std::int64_t kMaxClashes = 16'000'000;
 constexpr int kMaxSearchItems = 8192;
 constexpr std::int64_t kWitnessBudget = 20'000;
+constexpr const char* kTooLarge = "sizes and alignments add up to more than 2^62 bytes";
 
 struct PieceState {
   Piece part;
@@ -46,7 +47,7 @@ class Packing {
   Solution run(std::vector<int>* culprits) {
     Division division = divide(problem_);
     grounds_ = std::move(division.grounds);
-    if (!lay_out_space()) return failed(Status::kOverflow, "sizes and alignments add up to more than 2^62 bytes");
+    if (!lay_out_space()) return failed(Status::kOverflow, kTooLarge);
     for (Piece& part : division.parts) {
       if (std::optional<Solution> refuted = open_part(std::move(part), culprits)) return std::move(*refuted);
     }
@@ -137,10 +138,19 @@ class Packing {
     return load_bound(sizes, starts, stops).bytes;
   }
 
+  static std::vector<int> with_fixed_neighbours(const Instance& in, int item) {
+    std::vector<int> ids{in.ids[idx(item)]};
+    if (in.is_partial) return ids;
+    for (const int other : in.neighbours.row(item)) {
+      if (in.fixed[idx(other)] != kNone) ids.push_back(in.ids[idx(other)]);
+    }
+    return ids;
+  }
+
   // A buffer that fits nowhere, or two fixed ones that overlap.
   std::vector<int> hopeless(const Instance& in) const {
     for (int i = 0; i < in.count(); ++i) {
-      if (in.lift(i, 0, space_) == kNowhere) return {in.ids[idx(i)]};
+      if (in.lift(i, 0, space_) == kNowhere) return with_fixed_neighbours(in, i);
       if (!is_single_ || in.fixed[idx(i)] == kNone || in.is_partial) continue;
       const auto row = in.neighbours.row(i);
       for (std::size_t p = 0; p < row.size(); ++p) {
@@ -278,6 +288,11 @@ Solution pack_units(const Problem& problem, std::int64_t budget, std::vector<int
   solution.message = complaint(problem);
   if (!solution.message.empty()) {
     solution.status = Status::kBadInput;
+    return solution;
+  }
+  if (reach(problem, time_components(problem)) > kMaxBytes) {
+    solution.status = Status::kOverflow;
+    solution.message = kTooLarge;
     return solution;
   }
   const Bytes unit = grain(problem);

@@ -36,7 +36,7 @@ std::vector<std::vector<int>> components(const Problem& problem, const std::vect
   Problem rest;
   for (const int id : ids) {
     const Buffer& buffer = problem.buffers[idx(id)];
-    rest.buffers.push_back({buffer.size, 1, buffer.lifetime, {}, kNone, {}});
+    rest.buffers.push_back({buffer.size, 1, buffer.lifetime, buffer.gaps, kNone, {}});
   }
   std::vector<std::vector<int>> parts = time_components(rest);
   for (auto& part : parts) {

@@ -35,6 +35,11 @@ def demo_model() -> Path:
     return Path(str(resources.files("thimble") / "data" / "kws_ds_cnn.tflite"))
 
 
+def model_file(path: str | Path) -> Path:
+    """The file that a user means: a path, or "demo" for the model that ships with Thimble."""
+    return demo_model() if str(path) == "demo" and not Path(path).exists() else Path(path)
+
+
 def load(path: str | Path, batch: int | None = None) -> Model:
     """Read a model file.
 
@@ -45,9 +50,7 @@ def load(path: str | Path, batch: int | None = None) -> Model:
     Raises:
         ModelError: the file cannot be read, or is of a kind that Thimble does not import.
     """
-    file = Path(path)
-    if str(path) == "demo" and not file.exists():
-        file = demo_model()
+    file = model_file(path)
     if file.suffix in (".onnx", ".pt2", ".pt", ".pth", ".h5", ".keras"):
         raise ModelError(f"{path}: only .tflite is imported so far. Convert the model to .tflite first.")
     model = read_tflite(file, batch)
@@ -76,6 +79,15 @@ def memory_maps(model: Model, *, order: str = "shipped", target: str | None = No
         verify_schedule(graph, schedule)
         maps.append(map_memory(graph, schedule, {op: size for (g, op), size in scratch.items() if g == index}))
     return tuple(maps)
+
+
+def best_maps(shipped: MemoryMap, steps: tuple[Step, ...]) -> tuple[MemoryMap, ...]:
+    """The map as it is and, where the last rung runs another order, the map of that order."""
+    schedule = steps[-1].schedule
+    if schedule.order == shipped.schedule.order:
+        return (shipped,)
+    scratch = {row.op: row.scratch_bytes for row in shipped.operators}
+    return shipped, map_memory(shipped.graph, schedule, scratch)
 
 
 def _schedule(graph: Graph, order: str) -> Schedule:
@@ -204,7 +216,7 @@ def optimize(path: str | Path, out: str | Path, *, target: str = DEFAULT_TARGET)
     Where neither helps, the file is written as it is. Everything else in it stays.
 
     Args:
-        path: a `.tflite` file.
+        path: a `.tflite` file, or "demo".
         out: the file to write; not `path` itself.
         target: core whose kernels run the model: their scratch buffers are planned for.
 
@@ -214,7 +226,7 @@ def optimize(path: str | Path, out: str | Path, *, target: str = DEFAULT_TARGET)
     Raises:
         OptionError: `out` is the input file or cannot be written.
     """
-    source, result = Path(path), Path(out)
+    source, result = model_file(path), Path(out)
     if result.exists() and source.exists() and result.samefile(source):
         raise OptionError(f"{out}: is the input file; give another name")
     model = load(source)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from thimble.mapping import MemoryMap, OperatorMemory
 from thimble.units import human
 
 if TYPE_CHECKING:
+    from thimble.pipeline import Step
     from thimble.tflm import Allocation
 
 _COLOURS = {"input": "#4477aa", "output": "#66ccee", "other": "#ccbb44", "scratch": "#aa3377"}
@@ -23,18 +25,15 @@ _PEAK = "#cc3311"
 _LETTERS = 110  # small letters side by side across a picture of the least width
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def _figure(steps: int, rows: int) -> tuple[Any, list[Any]]:
+    """A figure of `rows` pictures one above the other, wide enough for `steps` operators."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.rcParams["svg.hashsalt"] = "thimble"  # the same picture gives the same bytes
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _width(steps: int) -> float:
-    """Inches: room for a label per operator in a short model, a screen's width for a long one."""
-    return min(18.0, max(9.0, 0.28 * steps))
+    wide = min(18.0, max(9.0, 0.28 * steps))  # inches: a label per operator, up to a screen's width
+    figure = Figure(figsize=(wide, 6.5 if rows == 1 else 5.5 * rows), layout="constrained")
+    return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -54,14 +53,23 @@ def _bytes_axis(axis: Any, largest: int) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: human(int(value))))
 
 
-def draw_bars(memory: MemoryMap, title: str, path: Path) -> None:
+def draw_bars(title: str, maps: Sequence[MemoryMap], path: Path) -> None:
     """Input, output, other and scratch bytes per operator in execution order; the peak is marked.
 
-    Up to 60 operators each bar carries its operator's name, beyond that its index. Source: the figures of
-    Sudharsan et al., ECML PKDD 2021.
+    Up to 60 operators each bar carries its operator's name, beyond that its index. Several maps of one graph stand
+    one above the other, to the same scale. Source: the figures of Sudharsan et al., ECML PKDD 2021.
     """
+    figure, pictures = _figure(len(maps[0].operators), len(maps))
+    largest = max(memory.peak_bytes for memory in maps)
+    for axes, memory in zip(pictures, maps, strict=True):
+        _draw_map(axes, memory, largest)
+        order = "in the shipped order" if memory.schedule.method == "shipped" else "in the best order"
+        axes.set_title(f"{title}: memory per operator, {order}")
+    _save(figure, path)
+
+
+def _draw_map(axes: Any, memory: MemoryMap, largest: int) -> None:
     rows = memory.operators
-    figure, axes = _figure(_width(len(rows)), 6.5)
     places = np.arange(len(rows))
     base = np.zeros(len(rows))
     for part, colour in _COLOURS.items():
@@ -74,13 +82,10 @@ def draw_bars(memory: MemoryMap, title: str, path: Path) -> None:
         _mark_peak(axes, peak, len(rows))
     _label_operators(axes, rows)
     axes.set_ylabel("bytes while the operator runs")
-    axes.set_title(f"{title}: memory per operator, in execution order")
     axes.set_xlim(-0.6, max(0.6, len(rows) - 0.4))
-    axes.set_ylim(0, max(1.0, base.max(initial=0) * 1.14))
-    axes.margins(y=0)
-    _bytes_axis(axes.yaxis, memory.peak_bytes)
+    axes.set_ylim(0, max(1.0, largest * 1.14))
+    _bytes_axis(axes.yaxis, largest)
     axes.legend(loc="upper right", frameon=False, ncols=4)
-    _save(figure, path)
 
 
 def _mark_peak(axes: Any, peak: OperatorMemory, count: int) -> None:
@@ -106,25 +111,23 @@ def _label_operators(axes: Any, rows: tuple[OperatorMemory, ...]) -> None:
         axes.set_xlabel("operator, in execution order")
 
 
-def draw_arena(model: Model, target: str | None, path: Path) -> None:
+def draw_arena(model: Model, steps: Sequence[Step], path: Path) -> None:
     """Memory over time: each block a rectangle from its first to its last step, at its offset in TFLM's arena."""
-    from thimble.target import target_named
-    from thimble.tflm import predict
-
-    allocation = predict(model, target_named(target or "host"))
-    steps = max((block.last for block in allocation.plan), default=0) + 1
-    figure, axes = _figure(_width(steps), 6.5)
-    _draw_blocks(axes, model, allocation, steps)
-    axes.axhline(allocation.nonpersistent_bytes, color=_PEAK, linewidth=0.8, linestyle="--")
-    axes.set_title(
-        f"{model.name}: the arena as TFLM lays it out ({target or 'host'} kernels), "
-        f"{allocation.nonpersistent_bytes:,} B ({human(allocation.nonpersistent_bytes)})"
-    )
-    axes.set_xlim(0, steps)
-    axes.set_ylim(0, max(1, allocation.nonpersistent_bytes) * 1.05)
-    axes.set_xlabel("step (0: the caller fills the inputs)")
-    axes.set_ylabel("offset in the arena")
-    _bytes_axis(axes.yaxis, allocation.nonpersistent_bytes)
+    last = max((block.last for step in steps for block in step.allocation.plan), default=0) + 1
+    largest = max(1, *(step.allocation.nonpersistent_bytes for step in steps))
+    figure, pictures = _figure(last, len(steps))
+    for axes, step in zip(pictures, steps, strict=True):
+        height = step.allocation.nonpersistent_bytes
+        _draw_blocks(axes, model, step.allocation, last, largest)
+        axes.axhline(height, color=_PEAK, linewidth=0.8, linestyle="--")
+        axes.set_title(
+            f"{model.name}: TFLM's arena, rung {step.rung.rung} ({step.rung.name}), {height:,} B ({human(height)})"
+        )
+        axes.set_xlim(0, last)
+        axes.set_ylim(0, largest * 1.05)
+        axes.set_xlabel("step (0: the caller fills the inputs)")
+        axes.set_ylabel("offset in the arena")
+        _bytes_axis(axes.yaxis, largest)
     _save(figure, path)
 
 
@@ -137,13 +140,12 @@ def _names(model: Model) -> dict[tuple[int, int | None], str]:
     return names
 
 
-def _draw_blocks(axes: Any, model: Model, allocation: Allocation, steps: int) -> None:
+def _draw_blocks(axes: Any, model: Model, allocation: Allocation, steps: int, height: int) -> None:
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
     colours = colormaps["tab20"]
     names = _names(model)
-    height = max(1, allocation.nonpersistent_bytes)
     for place, block in enumerate(allocation.plan):
         width = block.last + 1 - block.first
         scratch = block.tensor is None

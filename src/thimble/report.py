@@ -15,10 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from thimble.board import Board, Figure, Region
+from thimble.csvio import ProblemFile
 from thimble.files import write_atomically
 from thimble.ir import Model, short_name
 from thimble.ladder import Rung, Verdict
 from thimble.mapping import MemoryMap
+from thimble.memory import Infeasible, Solution
+from thimble.pipeline import Step
 from thimble.units import exact, human
 
 _CSV_COLUMNS = ("index", "op", "name", "input_bytes", "output_bytes", "other_bytes", "scratch_bytes", "total_bytes")
@@ -71,14 +74,16 @@ def _graph_json(memory: MemoryMap) -> dict[str, Any]:
     }
 
 
-def map_json(model: Model, maps: tuple[MemoryMap, ...]) -> dict[str, Any]:
-    """The main graph's map, the other graphs' under `subgraphs`."""
+def map_json(model: Model, maps: tuple[MemoryMap, ...], rungs: tuple[Rung, ...], target: str) -> dict[str, Any]:
+    """The main graph's map, the other graphs' under `subgraphs`, and what TFLM needs for it on each rung."""
     return {
         "model": model.file,
         "macs": model.macs(),
         "constant_bytes": model.main.constant_bytes(),
         **_graph_json(maps[0]),
         "subgraphs": [_graph_json(memory) for memory in maps[1:]],
+        "rungs_target": target,
+        "rungs": [_rung_json(rung) for rung in rungs],
         "notices": list(model.notices),
     }
 
@@ -94,13 +99,24 @@ def write_csv(memory: MemoryMap, path: Path) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
-def write_pictures(model: Model, memory: MemoryMap, path: Path, target: str | None) -> tuple[Path, Path]:
-    """Draw the stacked bars to `path` and the arena over time beside it; both paths are returned."""
+def write_pictures(model: Model, maps: tuple[MemoryMap, ...], steps: tuple[Step, ...], path: Path) -> tuple[Path, Path]:
+    """Draw the stacked bars to `path` and the arena over time beside it; both paths are returned.
+
+    Shipped and optimised stand one above the other where they differ.
+
+    Args:
+        model: the model.
+        maps: the main graph's map as shipped and, where another order is better, in that order.
+        steps: the rungs, first and last of which are drawn.
+        path: a .png or .svg file.
+    """
     from thimble import plot
 
     arena = path.with_name(f"{path.stem}-arena{path.suffix}")
-    plot.draw_bars(memory, model.name, path)
-    plot.draw_arena(model, target, arena)
+    shipped, best = steps[0], steps[-1]
+    plot.draw_bars(model.name, maps, path)
+    better = best.allocation.nonpersistent_bytes < shipped.allocation.nonpersistent_bytes
+    plot.draw_arena(model, (shipped, best) if better else (shipped,), arena)
     return path, arena
 
 
@@ -112,8 +128,10 @@ def _long_shown(memory: MemoryMap, limit: int = 40) -> list[int]:
     return sorted(row.step for row in by_size)
 
 
-def print_map(model: Model, maps: tuple[MemoryMap, ...], pictures: tuple[Path, ...]) -> None:
-    """The table of one model, its peak, and why."""
+def print_map(
+    model: Model, maps: tuple[MemoryMap, ...], rungs: tuple[Rung, ...], target: str, pictures: tuple[Path, ...]
+) -> None:
+    """The table of one model, its peak and why, and what TFLM needs for it on each rung."""
     console = _console()
     for memory in maps:
         if len(maps) > 1:
@@ -126,7 +144,8 @@ def print_map(model: Model, maps: tuple[MemoryMap, ...], pictures: tuple[Path, .
     if memory.variable_bytes:
         console.print(f"Variables keep {exact(memory.variable_bytes)} between inferences, besides the peak.")
     weights = model.main.constant_bytes()
-    console.print(f"{model.macs():,} MACs, {exact(weights)} of constants.")
+    console.print(f"{model.macs():,} MACs, {exact(weights)} of constants.\n")
+    console.print(_ladder_table(rungs, None, f"TFLM's memory on {target}"))
     _print_notices(console, model.notices)
     for picture in pictures:
         console.print(f"Drawn: {picture}", markup=False)
@@ -214,7 +233,7 @@ def print_verdict(model: Model, verdict: Verdict, pictures: tuple[Path, ...]) ->
         if len(verdict.clash.tensors) > 12:
             console.print(f"  and {len(verdict.clash.tensors) - 12} smaller ones")
     console.print()
-    console.print(_ladder_table(verdict))
+    console.print(_ladder_table(verdict.rungs, verdict.chosen, "Ladder"))
     _print_notices(console, verdict.notices)
     for picture in pictures:
         console.print(f"Drawn: {picture}", markup=False)
@@ -230,12 +249,12 @@ def _print_use(console: Console, what: str, used: int, limit: int | None) -> Non
     console.print(f"  {what:<6} {exact(used)} of {exact(limit)}{share}: {rest}", markup=False)
 
 
-def _ladder_table(verdict: Verdict) -> Table:
-    table = Table(title="Ladder", title_justify="left", box=None, pad_edge=False, header_style="bold")
+def _ladder_table(rungs: tuple[Rung, ...], chosen: Rung | None, title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for title in ("rung", "", "arena", "lower bound", "persistent", "RAM in all", "extra MACs", ""):
         table.add_column(title, justify="left" if not title else "right")
-    for rung in verdict.rungs:
-        bound = "at its bound" if rung.proven else f"{rung.arena_bytes - rung.lower_bound_bytes:,} B above its bound"
+    for rung in rungs:
+        bound = "proven least" if rung.proven else f"{rung.arena_bytes - rung.lower_bound_bytes:,} B above its bound"
         table.add_row(
             str(rung.rung),
             rung.name,
@@ -244,9 +263,82 @@ def _ladder_table(verdict: Verdict) -> Table:
             f"{rung.persistent_bytes:,} B",
             f"{rung.ram_bytes:,} B",
             f"{rung.extra_macs_ratio:.0%}" if rung.extra_macs_ratio else "none",
-            bound + (", chosen" if rung is verdict.chosen else ""),
+            bound + (", chosen" if rung is chosen else ""),
         )
     return table
+
+
+def optimize_json(model: str, output: Path, target: str, steps: tuple[Step, ...]) -> dict[str, Any]:
+    """What was written, and the rungs."""
+    last = steps[-1]
+    return {
+        "model": model,
+        "output": str(output),
+        "target": target,
+        "arena_bytes": last.rung.arena_bytes,
+        "shipped_arena_bytes": steps[0].rung.arena_bytes,
+        "reordered": last.schedule.order != steps[0].schedule.order,
+        "plan": last.offsets is not None,
+        "order": list(last.schedule.order),
+        "rungs": [_rung_json(step.rung) for step in steps],
+    }
+
+
+def print_optimize(output: Path, target: str, steps: tuple[Step, ...]) -> None:
+    """The rungs, and what the written file contains."""
+    console = _console()
+    first, last = steps[0].rung, steps[-1].rung
+    console.print(_ladder_table(tuple(step.rung for step in steps), last, f"TFLM's memory on {target}"))
+    if last.arena_bytes >= first.arena_bytes:
+        console.print(f"TFLM's own planner does as well: no plan is written, {output} is a copy.", markup=False)
+        return
+    done = [
+        *(["operators reordered"] if steps[-1].schedule.order != steps[0].schedule.order else []),
+        "memory plan added" if steps[-1].offsets is not None else "no plan needed: TFLM's own does as well",
+    ]
+    saved = 1 - last.arena_bytes / first.arena_bytes
+    console.print(
+        f"{output}: {', '.join(done)}; arena {exact(first.arena_bytes)} -> {exact(last.arena_bytes)}", markup=False
+    )
+    console.print(f"{saved:.1%} less, {exact(last.ram_bytes)} of tensor_arena in all.")
+
+
+def pack_json(
+    problem: ProblemFile, solution: Solution | Infeasible, capacity: int | None, seconds: float
+) -> dict[str, Any]:
+    """The height and its proof, or the set of buffers that clash."""
+    value: dict[str, Any] = {"buffers": len(problem.names), "capacity": capacity, "seconds": round(seconds, 3)}
+    if isinstance(solution, Infeasible):
+        clash = [problem.names[buffer] for buffer in solution.witness]
+        return value | {"fits": False, "height": None, "lower_bound": None, "proven": True, "witness": clash}
+    return value | {
+        "fits": capacity is None or solution.height <= capacity,
+        "height": solution.height,
+        "lower_bound": solution.lower_bound,
+        "proven": solution.proven,
+        "method": solution.method,
+        "nodes": solution.nodes,
+    }
+
+
+def print_pack(value: dict[str, Any]) -> None:
+    """One or two lines."""
+    console = _console()
+    head = f"{value['buffers']:,} buffers"
+    if value["height"] is None:
+        console.print(f"DOES NOT FIT: {head} in {exact(value['capacity'])}: proven", style="bold red")
+        console.print(f"These cannot be placed together: {', '.join(value['witness'])}", markup=False)
+        return
+    proof = "proven least" if value["proven"] else f"lower bound {value['lower_bound']:,}"
+    found = f"height {exact(value['height'])}, {proof}, by {value['method']}, {value['nodes']:,} nodes"
+    if value["capacity"] is None:
+        console.print(f"{head}: {found}, {value['seconds']:.2f} s")
+    elif value["fits"]:
+        console.print(f"FITS: {head} in {exact(value['capacity'])}: {found}", style="bold green")
+    else:
+        console.print(
+            f"NOT FOUND: {head} in {exact(value['capacity'])}: {found}; try a larger --budget", style="bold red"
+        )
 
 
 def board_summary(board: Board) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def command(
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report
+    from thimble.target import target_named
     from thimble.units import parse_bytes
 
     loaded = pipeline.load(model, batch=batch)
@@ -49,8 +50,9 @@ def command(
     )
     pictures: tuple[Path, ...] = ()
     if plot is not None:
-        maps = pipeline.memory_maps(loaded, target=verdict.target)
-        pictures = report.write_pictures(loaded, maps[0], plot, verdict.target)
+        shipped = pipeline.memory_map(loaded, target=verdict.target)
+        steps = pipeline.climb(loaded, target_named(verdict.target))
+        pictures = report.write_pictures(loaded, pipeline.best_maps(shipped, steps), steps, plot)
     if json:
         report.print_json(report.verdict_json(verdict))
     else:

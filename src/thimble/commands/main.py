@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import thimble
-from thimble.commands import boards, fit, map_
+from thimble.commands import boards, fit, map_, optimize, pack
 from thimble.errors import InternalError, ThimbleError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 app.command("fit", help=fit.HELP, no_args_is_help=True)(fit.command)
 app.command("map", help=map_.HELP, no_args_is_help=True)(map_.command)
+app.command("optimize", help=optimize.HELP, no_args_is_help=True)(optimize.command)
+app.command("pack", help=pack.HELP, no_args_is_help=True)(pack.command)
 app.add_typer(boards.app, name="boards")
 
 

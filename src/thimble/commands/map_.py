@@ -36,13 +36,17 @@ def command(
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report
+    from thimble.target import target_named
 
     loaded = pipeline.load(model, batch=batch)
     maps = pipeline.memory_maps(loaded, order=order, target=target)
     if csv is not None:
         report.write_csv(maps[0], csv)
-    pictures = report.write_pictures(loaded, maps[0], plot, target) if plot is not None else ()
+    core = target or pipeline.DEFAULT_TARGET
+    steps = pipeline.climb(loaded, target_named(core))
+    rungs = tuple(step.rung for step in steps)
+    pictures = () if plot is None else report.write_pictures(loaded, pipeline.best_maps(maps[0], steps), steps, plot)
     if json:
-        report.print_json(report.map_json(loaded, maps))
+        report.print_json(report.map_json(loaded, maps, rungs, core))
     else:
-        report.print_map(loaded, maps, pictures)
+        report.print_map(loaded, maps, rungs, core, pictures)

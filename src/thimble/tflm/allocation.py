@@ -40,11 +40,11 @@ class Allocation:
 
     `nonpersistent_bytes` is the head of the arena, `persistent_bytes` its tail, split by category;
     `total_bytes` is `MicroInterpreter::arena_used_bytes()`. `lower_bound_bytes` is the largest sum of planned
-    buffers that live together: no planner gets below it with TFLM's lifetimes. `planning_arena_bytes` is what
-    TFLM needs while it prepares and plans. `smallest_arena_bytes`, a multiple of 16, is what `tensor_arena` must have: planning can need more than is used in the end. It is
-    never too small; where activations take under a kilobyte or so it may be some hundred bytes more than needed.
-    `exact` is False where a kernel's requests are not known or TFLM would refuse the model; `notices` say
-    which operator and why.
+    buffers that live together: no planner gets below it with TFLM's lifetimes. `planning_arena_bytes` is what TFLM
+    needs while it prepares and plans. `smallest_arena_bytes`, a multiple of 16, is what `tensor_arena` must have:
+    planning can need more than is used in the end. It is never too small; where activations take under a kilobyte
+    or so it may be some hundred bytes more than needed. `exact` is False where a kernel's requests are not known
+    or TFLM would refuse the model; `notices` say which operator and why.
     """
 
     nonpersistent_bytes: int
