@@ -16,6 +16,7 @@
 #include "load.h"
 #include "minimise.h"
 #include "parts.h"
+#include "windows.h"
 #include "witness.h"
 
 namespace thimble {
@@ -25,6 +26,10 @@ namespace {
 constexpr std::int64_t kMaxSectionEntries = 4'000'000;
 constexpr std::int64_t kMaxClashes = 16'000'000;
 constexpr int kMaxSearchItems = 8192;
+// Longer parts are first placed window by window.
+constexpr std::size_t kWindowItems = 1000;
+// The budget grows with the problem, so that a search can at least reach the end of a long one.
+constexpr std::int64_t kNodesPerBuffer = 16;
 constexpr std::int64_t kWitnessBudget = 20'000;
 constexpr const char* kTooLarge = "sizes and alignments add up to more than 2^62 bytes";
 
@@ -178,8 +183,12 @@ class Packing {
                      [&](std::size_t a, std::size_t b) { return states_[a].height() > states_[b].height(); });
     for (const std::size_t i : order) {
       PieceState& state = states_[i];
-      if (is_done(state) || !state.is_searchable || nodes_ >= budget_) continue;
+      if (is_done(state) || nodes_ >= budget_) continue;
       if (!is_bounded() && state.placing.height == kNowhere) continue;
+      if (is_single_ && state.part.ids.size() > kWindowItems && !slide(state)) {
+        return refuted(state.part.ids, state.part, culprits);
+      }
+      if (is_done(state) || !state.is_searchable || nodes_ >= budget_) continue;
       const Instance instance = build_instance(problem_, distances_, state.part.ids, kMaxClashes);
       if (!is_bounded()) {
         narrow(instance, state);
@@ -188,6 +197,23 @@ class Packing {
       }
     }
     return std::nullopt;
+  }
+
+  // Windows at heights from the lower bound upwards, or within the capacity. False if that is proven impossible.
+  bool slide(PieceState& state) {
+    const Bytes low = (is_bounded() ? capacity() : std::max(floor_, state.part.base + state.lower_bound)) - state.part.base;
+    const Bytes gap = is_bounded() ? 0 : state.placing.height - low;
+    for (const Bytes sixteenths : {0, 1, 2, 4, 8}) {
+      const Bytes target = low + gap / 16 * sixteenths;
+      WindowResult found = place_by_windows(problem_, distances_, state.part.ids, target, (budget_ - nodes_) / 2);
+      nodes_ += found.nodes;
+      if (found.is_refuted && is_bounded()) return false;
+      if (found.is_refuted) state.lower_bound = std::max(state.lower_bound, target + 1);
+      if (found.placing.height < state.placing.height) state.placing = std::move(found.placing);
+      if (gap == 0 || state.placing.height <= target) break;
+    }
+    floor_ = std::max(floor_, state.part.base + state.lower_bound);
+    return true;
   }
 
   void narrow(const Instance& instance, PieceState& state) {
@@ -296,9 +322,11 @@ Solution pack_units(const Problem& problem, std::int64_t budget, std::vector<int
     return solution;
   }
   const Bytes unit = grain(problem);
-  if (unit == 1) return Packing(problem, budget).run(culprits);
+  const auto count = static_cast<std::int64_t>(problem.buffers.size());
+  const std::int64_t nodes = budget > 0 ? budget + kNodesPerBuffer * count : 0;
+  if (unit == 1) return Packing(problem, nodes).run(culprits);
   const Problem scaled = in_units(problem, unit);
-  solution = Packing(scaled, budget).run(culprits);
+  solution = Packing(scaled, nodes).run(culprits);
   in_bytes(solution, unit);
   return solution;
 }

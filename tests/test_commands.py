@@ -141,9 +141,31 @@ def test_map_in_a_given_order(cli: Any, tmp_path: Path) -> None:
     good.write_text(" ".join(map(str, range(count))))
     bad.write_text(" ".join(map(str, reversed(range(count)))))
     short.write_text("0, 1")
-    assert cli("map", "demo", "--order", str(good), "--json").json == cli("map", "demo", "--json").json
+    given, shipped = (cli("map", "demo", *words, "--json").json for words in (("--order", str(good)), ()))
+    assert given["operators"] == shipped["operators"] and given["tensors"] == shipped["tensors"]
     assert "which it reads from" in cli("map", "demo", "--order", str(bad)).err
     assert f"each of the {count} operators" in cli("map", "demo", "--order", str(short)).err
+
+
+def test_optimize_writes_what_it_says(cli: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out.tflite"
+    value = cli("optimize", "demo", "-o", str(out), "--json").json
+    assert value["arena_bytes"] <= value["shipped_arena_bytes"]
+    again = cli("fit", str(out), "--max-ram", "1G", "--json").json
+    assert again["rungs"][0]["arena_bytes"] == value["arena_bytes"]
+    refused = cli("optimize", str(out), "-o", str(out))
+    assert refused.code == 2 and "is the input file" in refused.err
+
+
+def test_pack_places_proves_and_refuses(cli: Any, tmp_path: Path) -> None:
+    problem, out = tmp_path / "problem.csv", tmp_path / "placed.csv"
+    problem.write_text("id,lower,upper,size\na,0,2,4\nb,1,3,4\nc,2,4,4\n")
+    done = cli("pack", str(problem), "--require-proof", "-o", str(out), "--json")
+    assert done.code == 0 and done.json["height"] == done.json["lower_bound"] == 8 and done.json["proven"]
+    assert "offset" in out.read_text().splitlines()[0]
+    small = cli("pack", str(problem), "--capacity", "7")
+    assert small.code == 1 and "cannot be placed together" in small.out
+    assert cli("pack", str(tmp_path / "none.csv")).code == 2
 
 
 def test_boards_lists_shows_and_checks(cli: Any, tmp_path: Path) -> None:

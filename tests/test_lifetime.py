@@ -75,7 +75,7 @@ def test_an_input_that_is_an_output_lives_throughout() -> None:
 
 @given(st.data())
 def test_lifetimes_equal_their_definition(data: st.DataObject) -> None:
-    graph = data.draw(graphs(min_ops=1))
+    graph = data.draw(graphs())
     schedule = data.draw(schedules(graph))
     assert lifetimes(graph, schedule) == slow_lifetimes(graph, schedule)
 

@@ -60,7 +60,7 @@ def test_the_drawn_graph() -> None:
     assert rows == [(8, 16, 0, 24), (16, 32, 8, 56), (40, 4, 0, 44)]
     assert memory.peak is memory.operators[1]
     assert memory.peak_bytes == 56
-    assert memory.operators[1].others == (0,)
+    assert memory.others(memory.operators[1]) == (0,)
 
 
 def test_scratch_counts_and_can_move_the_peak() -> None:
@@ -94,16 +94,16 @@ SENTENCES = {
     # x is not read before step 2.
     "an input waits": (
         graph_of(),
-        "ANY 'op1' holds 3 tensors because the input 'x' (8 B) waits to be read 1 operators later.",
+        "ANY 'op1' holds 3 tensors because the input 'x' (8 B) waits to be read 1 operator later.",
     ),
     # a is read at steps 1 and 2: a skip connection.
     "read again": (
         graph_of((((0,), (1,)), ((0,), (2,)), ((1, 2), (3,)))),
-        "ANY 'op1' holds 3 tensors because 'a' (16 B) is read again 1 operators later.",
+        "ANY 'op1' holds 3 tensors because 'a' (16 B) is read again 1 operator later.",
     ),
     "an output stays": (
         graph_of((((0,), (1,)), ((0,), (2,))), outputs=(1, 2)),
-        "ANY 'op1' holds 3 tensors because 'a' (16 B) is an output of the model and stays to the end.",
+        "ANY 'op1' holds 3 tensors because the output 'a' (16 B) stays to the end.",
     ),
     "nothing to gain": (
         graph_of((((0,), (1,)), ((1,), (2,)), ((2,), (3,)))),
@@ -131,8 +131,8 @@ def test_rows_add_up(data: st.DataObject) -> None:
     for step, row in enumerate(memory.operators):
         op = graph.ops[row.op]
         live = {t for t, life in lives.items() if life.start <= step < life.stop}
-        assert row.others == tuple(sorted(live - set(op.inputs) - set(op.outputs)))
-        assert row.other_bytes == sum(graph.tensors[t].nbytes for t in row.others)
+        assert memory.others(row) == tuple(sorted(live - set(op.inputs) - set(op.outputs)))
+        assert row.other_bytes == sum(graph.tensors[t].nbytes for t in memory.others(row))
 
 
 @pytest.mark.models

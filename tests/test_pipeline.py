@@ -9,6 +9,7 @@ import pytest
 
 import thimble
 from thimble.errors import InternalError
+from thimble.lifetime import shipped_schedule
 from thimble.memory import Placement
 from thimble.pipeline import tflm_plan
 from thimble.target import TARGETS, target_named
@@ -37,12 +38,12 @@ def test_does_not_fit_is_a_value_with_a_witness() -> None:
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_the_shipped_plan_passes_the_verifier_on_every_target(target: str) -> None:
     model = thimble.load("demo")
-    verify_plan(tflm_plan(model, predict(model, target_named(target))))
+    verify_plan(tflm_plan(model, shipped_schedule(model.main), predict(model, target_named(target))))
 
 
 def test_a_moved_tensor_does_not_pass_the_verifier() -> None:
     model = thimble.load("demo")
-    plan = tflm_plan(model, predict(model, target_named("host")))
+    plan = tflm_plan(model, shipped_schedule(model.main), predict(model, target_named("host")))
     (first, _), *rest = plan.placements
     others = [place for _, place in rest if place.offset]
     assert others

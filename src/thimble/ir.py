@@ -273,7 +273,7 @@ class Model:
 
 def short_name(name: str, width: int = 60) -> str:
     """A tensor's name as people read it: converters join the names of all fused layers with semicolons."""
-    first = name.partition(";")[0]
+    first = "".join(c if c.isprintable() else "?" for c in name.partition(";")[0])
     return first if len(first) <= width else f"{first[: width // 2 - 1]}…{first[-width // 2 :]}"
 
 

@@ -27,9 +27,9 @@ def lifetimes(graph: Graph, schedule: Schedule) -> dict[TensorId, Interval]:
     Graph inputs live from step 0, graph outputs to the last step; a result that nobody reads lives while
     its operator runs. Constants and variables are not in the result: they are not arena memory.
     """
-    steps = len(schedule.order)
+    steps = max(1, len(schedule.order))  # a graph without operators still has its inputs
     start = {tensor: 0 for tensor in graph.inputs if graph.tensors[tensor].in_arena}
-    stop = dict.fromkeys(start, min(1, steps))
+    stop = dict.fromkeys(start, 1)
     for step, index in enumerate(schedule.order):
         op = graph.ops[index]
         for tensor in op.outputs:
@@ -47,7 +47,7 @@ def lifetimes(graph: Graph, schedule: Schedule) -> dict[TensorId, Interval]:
 
 def live_sums(sizes: Iterable[tuple[Interval, int]], steps: int) -> tuple[int, ...]:
     """Bytes live at each step, given (lifetime, bytes) pairs. Linear in pairs + steps."""
-    change = [0] * (steps + 1)
+    change = [0] * (max(1, steps) + 1)
     for interval, size in sizes:
         change[interval.start] += size
         change[interval.stop] -= size

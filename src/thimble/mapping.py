@@ -7,17 +7,17 @@ Networks Execution Approach", ECML PKDD 2021, section 3.1 (input, output and oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from thimble.ir import Graph, Kind, Op, OpId, TensorId, short_name
-from thimble.lifetime import lifetimes
+from thimble.lifetime import lifetimes, live_sums
 from thimble.memory import Interval, Schedule
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorMemory:
-    """Bytes while one operator runs. `others` are the live tensors that it neither reads nor writes."""
+    """Bytes while one operator runs; other tensors are live ones that it neither reads nor writes."""
 
     step: int
     op: OpId
@@ -27,7 +27,6 @@ class OperatorMemory:
     output_bytes: int
     other_bytes: int
     scratch_bytes: int
-    others: tuple[TensorId, ...]
 
     @property
     def total_bytes(self) -> int:
@@ -53,6 +52,15 @@ class MemoryMap:
         peak = self.peak
         return 0 if peak is None else peak.total_bytes
 
+    def live(self, row: OperatorMemory) -> tuple[TensorId, ...]:
+        """The tensors live while an operator runs. Linear in the tensors."""
+        return tuple(tensor for tensor, life in self.lifetimes if life.start <= row.step < life.stop)
+
+    def others(self, row: OperatorMemory) -> tuple[TensorId, ...]:
+        """The live tensors that an operator neither reads nor writes."""
+        op = self.graph.ops[row.op]
+        return tuple(tensor for tensor in self.live(row) if tensor not in op.inputs and tensor not in op.outputs)
+
     @property
     def variable_bytes(self) -> int:
         """Bytes of variables: they hold their value between inferences and are not in the peak."""
@@ -73,47 +81,40 @@ def map_memory(graph: Graph, schedule: Schedule, scratch: Mapping[OpId, int] | N
         scratch: bytes that an operator needs besides its tensors, for a given target's kernels.
     """
     lives = lifetimes(graph, schedule)
-    starting: dict[int, list[TensorId]] = {}
-    for tensor, life in lives.items():
-        starting.setdefault(life.start, []).append(tensor)
-    live: set[TensorId] = set()
-    rows = []
-    for step, index in enumerate(schedule.order):
-        live.update(starting.get(step, ()))
-        live = {t for t in live if lives[t].stop > step}
-        rows.append(_row(graph, graph.ops[index], step, live, (scratch or {}).get(index, 0)))
+    sums = live_sums(((life, graph.tensors[t].nbytes) for t, life in lives.items()), len(schedule.order))
+    rows = [
+        _row(graph, graph.ops[index], step, live, lives, (scratch or {}).get(index, 0))
+        for step, (index, live) in enumerate(zip(schedule.order, sums, strict=True))
+    ]
     return MemoryMap(graph, schedule, tuple(rows), tuple(lives.items()))
 
 
-def _row(graph: Graph, op: Op, step: int, live: set[TensorId], scratch: int) -> OperatorMemory:
-    inputs = {i for i in op.inputs if i is not None} & live
-    outputs = set(op.outputs) & live
-    others = live - inputs - outputs
-
-    def total(tensors: set[TensorId]) -> int:
-        return sum(graph.tensors[t].nbytes for t in tensors)
-
-    return OperatorMemory(
-        step, op.id, op.kind, op.name, total(inputs), total(outputs), total(others), scratch, tuple(sorted(others))
-    )
+def _row(graph: Graph, op: Op, step: int, live: int, lives: Collection[TensorId], scratch: int) -> OperatorMemory:
+    inputs = sum(graph.tensors[t].nbytes for t in dict.fromkeys(op.inputs) if t is not None and t in lives)
+    outputs = sum(graph.tensors[t].nbytes for t in dict.fromkeys(op.outputs) if t in lives)
+    return OperatorMemory(step, op.id, op.kind, op.name, inputs, outputs, live - inputs - outputs, scratch)
 
 
 def _explain(memory: MemoryMap, peak: OperatorMemory) -> str:
     graph = memory.graph
     here = f"{peak.kind} '{short_name(peak.name)}'"
-    if not peak.others:
+    others = memory.others(peak)
+    if not others:
         parts = "input and output" + (" and scratch" if peak.scratch_bytes else "")
         return f"{here} needs its {parts} at once and nothing else is live: no order of operators can lower this peak."
-    count = sum(life.start <= peak.step < life.stop for _, life in memory.lifetimes)
-    held = max(peak.others, key=lambda t: graph.tensors[t].nbytes)
+    held = max(others, key=lambda t: graph.tensors[t].nbytes)
     text = f"'{short_name(graph.tensors[held].name)}' ({graph.tensors[held].nbytes:,} B)"
-    return f"{here} holds {count} tensors because {_why_held(memory, peak, held, text)}."
+    return f"{here} holds {len(memory.live(peak))} tensors because {_why_held(memory, peak, held, text)}."
 
 
 def _why_held(memory: MemoryMap, peak: OperatorMemory, held: TensorId, name: str) -> str:
-    later = [row.step for row in memory.operators[peak.step :] if held in memory.graph.ops[row.op].inputs]
-    if later and memory.graph.tensors[held].kind is Kind.INPUT and len(later) == 1:
-        return f"the input {name} waits to be read {later[0] - peak.step} operators later"
-    if later:
-        return f"{name} is read again {later[-1] - peak.step} operators later"
-    return f"{name} is an output of the model and stays to the end"
+    later = [row.step - peak.step for row in memory.operators[peak.step :] if held in memory.graph.ops[row.op].inputs]
+    if not later:
+        unread = memory.graph.tensors[held].kind is Kind.INPUT and held not in memory.graph.outputs
+        return (
+            f"the input {name} is there, though nothing reads it" if unread else f"the output {name} stays to the end"
+        )
+    distance = f"{later[-1]} operator{'s' if later[-1] > 1 else ''} later"
+    if memory.graph.tensors[held].kind is Kind.INPUT and len(later) == 1:
+        return f"the input {name} waits to be read {distance}"
+    return f"{name} is read again {distance}"

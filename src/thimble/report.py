@@ -94,7 +94,7 @@ def write_csv(memory: MemoryMap, path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*_CSV_COLUMNS, "other_tensors"))
     for row, operator in zip(_rows(memory), memory.operators, strict=True):
-        others = " ".join(memory.graph.tensors[t].name for t in operator.others)
+        others = " ".join(memory.graph.tensors[t].name for t in memory.others(operator))
         writer.writerow([*(row[column] for column in _CSV_COLUMNS), others])
     write_atomically(path, text.getvalue().encode())
 
@@ -251,8 +251,8 @@ def _print_use(console: Console, what: str, used: int, limit: int | None) -> Non
 
 def _ladder_table(rungs: tuple[Rung, ...], chosen: Rung | None, title: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for title in ("rung", "", "arena", "lower bound", "persistent", "RAM in all", "extra MACs", ""):
-        table.add_column(title, justify="left" if not title else "right")
+    for column in ("rung", "", "arena", "lower bound", "persistent", "RAM in all", "extra MACs", ""):
+        table.add_column(column, justify="right" if column else "left")
     for rung in rungs:
         bound = "proven least" if rung.proven else f"{rung.arena_bytes - rung.lower_bound_bytes:,} B above its bound"
         table.add_row(

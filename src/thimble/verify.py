@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thimble.errors import InternalError, ShapeError
-from thimble.ir import Graph, Kind, Op, TensorId
+from thimble.ir import DType, Graph, Kind, Op, TensorId
 from thimble.memory import Placement, Plan, Schedule
 
 
@@ -29,6 +29,8 @@ def verify_graph(graph: Graph) -> None:
     for place, tensor in enumerate(graph.tensors):
         _expect(tensor.id == place, f"tensor {place} has the id {tensor.id}")
         _expect(all(d >= 0 for d in tensor.shape), f"tensor '{tensor.name}' has a negative dimension")
+    for index in (*graph.inputs, *graph.outputs):
+        _expect(0 <= index < len(graph.tensors), f"graph '{graph.name}' names tensor {index}, which does not exist")
     written: set[TensorId] = {t.id for t in graph.tensors if t.kind is not Kind.ACTIVATION or t.nbytes == 0}
     for place, op in enumerate(graph.ops):
         _expect(op.id == place, f"operator {place} has the id {op.id}")
@@ -52,7 +54,10 @@ def _verify_shapes(graph: Graph, op: Op) -> None:
         shapes = op.attrs.output_shapes(graph.operands(op))
     except ShapeError as error:
         raise InternalError(f"{op.label}: {error}") from None
-    for shape, tensor in zip(shapes or (), graph.results(op), strict=False):
+    if shapes is None:
+        return
+    _expect(len(shapes) == len(op.outputs), f"{op.label}: has {len(op.outputs)} outputs, its rule gives {len(shapes)}")
+    for shape, tensor in zip(shapes, graph.results(op), strict=True):
         same = shape == tensor.shape or tensor.kind is Kind.VARIABLE
         _expect(same, f"{op.label}: '{tensor.name}' should have the shape {list(shape)}")
 
@@ -67,11 +72,21 @@ def verify_schedule(graph: Graph, schedule: Schedule) -> None:
         sorted(schedule.order) == list(range(len(graph.ops))), "the schedule does not run each operator exactly once"
     )
     written = {t.id for t in graph.tensors if t.kind is not Kind.ACTIVATION or t.nbytes == 0}
+    last_state = -1
     for index in schedule.order:
         op = graph.ops[index]
         for tensor in op.inputs:
             _expect(tensor is None or tensor in written, f"{op.label} is scheduled before tensor {tensor} is written")
         written.update(op.outputs)
+        if _has_state(graph, op):
+            _expect(index > last_state, f"{op.label} is scheduled after a later operator that has state")
+            last_state = index
+
+
+def _has_state(graph: Graph, op: Op) -> bool:
+    """Whether running the operator earlier or later than others of its kind could change results."""
+    touched = [graph.tensors[t] for t in (*op.inputs, *op.outputs) if t is not None]
+    return bool(op.attrs.subgraphs()) or any(t.kind is Kind.VARIABLE or t.dtype is DType.RESOURCE for t in touched)
 
 
 class _Arena:
@@ -115,6 +130,8 @@ class _Run:
         self.graph = plan.graph
         self.places = dict(plan.placements)
         _expect(len(self.places) == len(plan.placements), "a tensor has two places")
+        for tensor in self.places:
+            _expect(0 <= tensor < len(self.graph.tensors), f"tensor {tensor} has a place but does not exist")
         blocks: list[list[tuple[int, int]]] = [[] for _ in plan.heights]
         for what, size, place in self._blocks():
             _expect(0 <= place.arena < len(plan.heights), f"{what} is in arena {place.arena}, which does not exist")
@@ -135,6 +152,8 @@ class _Run:
         """Fill the inputs, run each operator, and find the outputs intact."""
         for index in self.graph.inputs:
             self.write_tensor(index)
+        for index in self.graph.inputs:
+            self.check_tensor(index, "the start")
         for step, op in enumerate(self.plan.schedule.order):
             self.execute(self.graph.ops[op], f"step {step}, {self.graph.ops[op].label}")
         for index in self.graph.outputs:

@@ -11,6 +11,8 @@ WHOLE_NUMBERS = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.INT64)
 MOST_OUTPUTS = 1 << 16
 """More outputs than any real operator has: a damaged count must not make a rule fill the memory."""
 
+_MOST_LISTED = 4096
+
 
 def window(size: int, kernel: int, stride: int, padding: Padding, dilation: int = 1) -> int:
     """Output extent of a sliding window along one axis.
@@ -45,8 +47,11 @@ def operand(inputs: tuple[Tensor | None, ...], index: int, what: str) -> Tensor:
 
 
 def integers(tensor: Tensor | None) -> tuple[int, ...] | None:
-    """Values of a constant integer tensor, or None when they are only known at run time."""
-    if tensor is None or tensor.data is None or tensor.dtype not in WHOLE_NUMBERS:
+    """Values of a constant integer tensor, or None when they are only known at run time.
+
+    Axes, sizes and paddings are a few numbers; a list of thousands is not one of those, and is not read.
+    """
+    if tensor is None or tensor.data is None or tensor.dtype not in WHOLE_NUMBERS or tensor.elements > _MOST_LISTED:
         return None
     stored = np.dtype(tensor.dtype.label).newbyteorder("<")
     return tuple(int(v) for v in np.frombuffer(tensor.data[: tensor.nbytes], dtype=stored))
