@@ -7,6 +7,7 @@ file -> Model -> Schedule -> lifetimes -> TFLM's plan (rung 0) -> Verdict
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,10 +25,11 @@ from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
 from thimble.target import Target, target_named
 from thimble.tflm import Allocation, predict
 from thimble.tflm.code_size import runtime_flash
-from thimble.tflm.dropin import improve, reorder
+from thimble.tflm.dropin import DropIn, improve, reorder
 from thimble.verify import verify_graph, verify_plan, verify_schedule
 
 DEFAULT_TARGET = "cortex-m4"
+PORTABLE = ("cortex-m4", "cortex-m55", "host")  # the three kinds of kernels that TFLM has: one file serves all
 
 
 def demo_model() -> Path:
@@ -188,11 +190,15 @@ def climb(model: Model, target: Target) -> tuple[Step, ...]:
     steps.append(Step(_rung(1, "reorder", reordered, bound, start), best, reordered))
 
     start = time.perf_counter()
-    packed = improve(model, target, best)
-    verify_plan(tflm_plan(model, packed.schedule, packed.allocation))
-    rung = _rung(2, "pack", packed.allocation, bound, start)
-    steps.append(Step(rung, packed.schedule, packed.allocation, packed.offsets))
+    packed = improve(model, (target,))
+    steps.append(_packed_step(model, packed, 0, bound, start))
     return tuple(steps)
+
+
+def _packed_step(model: Model, packed: DropIn, which: int, bound: int, start: float) -> Step:
+    allocation = packed.allocations[which]
+    verify_plan(tflm_plan(model, packed.schedule, allocation))
+    return Step(_rung(2, "pack", allocation, bound, start), packed.schedule, allocation, packed.offsets)
 
 
 def _rung(number: int, name: str, allocation: Allocation, bound: int, start: float) -> Rung:
@@ -210,7 +216,9 @@ def _rung(number: int, name: str, allocation: Allocation, bound: int, start: flo
     )
 
 
-def optimize(path: str | Path, out: str | Path, *, target: str = DEFAULT_TARGET) -> tuple[Step, ...]:
+def optimize(
+    path: str | Path, out: str | Path, *, targets: Sequence[str] = PORTABLE
+) -> dict[str, tuple[Step, Step, Step]]:
     """Write the file so that stock TFLM runs it in the least memory: operators reordered, and our plan as metadata.
 
     Where neither helps, the file is written as it is. Everything else in it stays.
@@ -218,10 +226,11 @@ def optimize(path: str | Path, out: str | Path, *, target: str = DEFAULT_TARGET)
     Args:
         path: a `.tflite` file, or "demo".
         out: the file to write; not `path` itself.
-        target: core whose kernels run the model: their scratch buffers are planned for.
+        targets: cores that are to run the file. Their kernels' scratch buffers are planned for, and on none of
+            them does the arena grow.
 
     Returns:
-        The rungs; the last one is what TFLM will allocate for `out`.
+        Per target: rung 0; what TFLM will allocate for `out`; and what a file for this target alone could reach.
 
     Raises:
         OptionError: `out` is the input file or cannot be written.
@@ -230,16 +239,28 @@ def optimize(path: str | Path, out: str | Path, *, target: str = DEFAULT_TARGET)
     if result.exists() and source.exists() and result.samefile(source):
         raise OptionError(f"{out}: is the input file; give another name")
     model = load(source)
-    steps = climb(model, target_named(target))
-    last = steps[-1]
+    cores = [target_named(name) for name in targets]
+    packed = improve(model, cores)
+    steps = {}
+    for which, core in enumerate(cores):
+        shipped, reordered, alone = climb(model, core)
+        start = time.perf_counter()
+        written = _packed_step(model, packed, which, reordered.rung.lower_bound_bytes, start)
+        steps[core.name] = shipped, written, alone
     data = source.read_bytes()
-    if last.allocation.nonpersistent_bytes < steps[0].allocation.nonpersistent_bytes:
-        data = with_plan(data, last.schedule.order, last.offsets)
-        written = predict(parse_tflite(data, str(result)), target_named(target))
-        if written.nonpersistent_bytes != last.allocation.nonpersistent_bytes:
-            raise InternalError(f"the plan written to {result} does not give the arena that was planned")
+    if packed.offsets is not None or packed.schedule.order != shipped_schedule(model.main).order:
+        data = with_plan(data, packed.schedule.order, packed.offsets)
+        _check_written(data, str(result), cores, packed)
     write_atomically(result, data)
     return steps
+
+
+def _check_written(data: bytes, name: str, cores: Sequence[Target], packed: DropIn) -> None:
+    """Read the new file back and predict what TFLM makes of it: it must be what was planned."""
+    written = parse_tflite(data, name)
+    for core, planned in zip(cores, packed.allocations, strict=True):
+        if predict(written, core).nonpersistent_bytes != planned.nonpersistent_bytes:
+            raise InternalError(f"the plan in {name} does not give {core.name} the arena that was planned")
 
 
 def _scratch(allocation: Allocation) -> dict[tuple[int, OpId], int]:

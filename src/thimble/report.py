@@ -268,39 +268,53 @@ def _ladder_table(rungs: tuple[Rung, ...], chosen: Rung | None, title: str) -> T
     return table
 
 
-def optimize_json(model: str, output: Path, target: str, steps: tuple[Step, ...]) -> dict[str, Any]:
-    """What was written, and the rungs."""
-    last = steps[-1]
+def optimize_json(model: str, output: Path, steps: dict[str, tuple[Step, Step, Step]]) -> dict[str, Any]:
+    """What was written, and the arena before and after; the fields of one target are the first target's."""
+    (first, (shipped, last, _)), *_ = steps.items()
     return {
         "model": model,
         "output": str(output),
-        "target": target,
+        "target": first,
+        "shipped_arena_bytes": shipped.rung.arena_bytes,
         "arena_bytes": last.rung.arena_bytes,
-        "shipped_arena_bytes": steps[0].rung.arena_bytes,
-        "reordered": last.schedule.order != steps[0].schedule.order,
+        "reordered": last.schedule.order != shipped.schedule.order,
         "plan": last.offsets is not None,
         "order": list(last.schedule.order),
-        "rungs": [_rung_json(step.rung) for step in steps],
+        "targets": {
+            name: {
+                part: _rung_json(step.rung) for part, step in zip(("shipped", "optimized", "alone"), found, strict=True)
+            }
+            for name, found in steps.items()
+        },
     }
 
 
-def print_optimize(output: Path, target: str, steps: tuple[Step, ...]) -> None:
-    """The rungs, and what the written file contains."""
+def print_optimize(output: Path, steps: dict[str, tuple[Step, Step, Step]]) -> None:
+    """The arena before and after per target, and what the written file contains."""
     console = _console()
-    first, last = steps[0].rung, steps[-1].rung
-    console.print(_ladder_table(tuple(step.rung for step in steps), last, f"TFLM's memory on {target}"))
-    if last.arena_bytes >= first.arena_bytes:
-        console.print(f"TFLM's own planner does as well: no plan is written, {output} is a copy.", markup=False)
-        return
+    table = Table(title="TFLM's arena", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in ("target", "shipped", "optimized", "saved", "tensor_arena", ""):
+        table.add_column(column, justify="left" if column in ("target", "") else "right")
+    for name, (before, after, _) in steps.items():
+        old, new = before.rung.arena_bytes, after.rung.arena_bytes
+        proof = "proven least" if after.rung.proven else f"least possible: {after.rung.lower_bound_bytes:,} B or more"
+        saved = f"{1 - new / max(1, old):.1%}"
+        table.add_row(name, f"{old:,} B", f"{new:,} B", saved, f"{after.rung.ram_bytes:,} B", proof)
+    console.print(table)
+    (shipped, last, _), *_ = steps.values()
     done = [
-        *(["operators reordered"] if steps[-1].schedule.order != steps[0].schedule.order else []),
-        "memory plan added" if steps[-1].offsets is not None else "no plan needed: TFLM's own does as well",
+        *(["operators reordered"] if last.schedule.order != shipped.schedule.order else []),
+        *(["memory plan added"] if last.offsets is not None else []),
     ]
-    saved = 1 - last.arena_bytes / first.arena_bytes
-    console.print(
-        f"{output}: {', '.join(done)}; arena {exact(first.arena_bytes)} -> {exact(last.arena_bytes)}", markup=False
-    )
-    console.print(f"{saved:.1%} less, {exact(last.ram_bytes)} of tensor_arena in all.")
+    if done:
+        console.print(f"{output}: {', '.join(done)}", markup=False)
+    else:
+        console.print(
+            f"Nothing is better on all of these targets: no plan is written, {output} is a copy.", markup=False
+        )
+    for name, (_, after, alone) in steps.items():
+        if alone.rung.arena_bytes < after.rung.arena_bytes:
+            console.print(f"Note: a file for {name} alone (--target {name}) reaches {exact(alone.rung.arena_bytes)}.")
 
 
 def pack_json(

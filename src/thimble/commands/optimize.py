@@ -23,15 +23,16 @@ def command(
     model: Annotated[str, typer.Argument(help="A .tflite file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; not the input.")],
     target: Annotated[
-        str, typer.Option(help="Core whose kernels run the model: their scratch is planned for.")
-    ] = "cortex-m4",
+        list[str] | None,
+        typer.Option(help="Core whose kernels are planned for; may be repeated. Without: a plan that serves all."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report
 
-    steps = pipeline.optimize(model, output, target=target)
+    steps = pipeline.optimize(model, output, targets=target or pipeline.PORTABLE)
     if json:
-        report.print_json(report.optimize_json(model, output, target, steps))
+        report.print_json(report.optimize_json(model, output, steps))
     else:
-        report.print_optimize(output, target, steps)
+        report.print_optimize(output, steps)

@@ -25,14 +25,14 @@ from thimble.verify_pack import verify_solution
 
 @dataclass(frozen=True, slots=True)
 class DropIn:
-    """A file that stock TFLM runs in less memory: the order, the plan, and what TFLM will then allocate.
+    """A file that stock TFLM runs in less memory: the order, the plan, and what TFLM then allocates per target.
 
-    `offsets` (one per tensor of all graphs) is None when no plan ends below TFLM's own for that order.
+    `offsets` (one per tensor of all graphs) is None when TFLM's own planner does as well.
     """
 
     schedule: Schedule
     offsets: tuple[int, ...] | None
-    allocation: Allocation
+    allocations: tuple[Allocation, ...]
 
 
 def reorder(model: Model, target: Target) -> tuple[Schedule, Allocation]:
@@ -43,25 +43,62 @@ def reorder(model: Model, target: Target) -> tuple[Schedule, Allocation]:
     return best, predict(bare, target, order=best.order)
 
 
-def improve(model: Model, target: Target, best: Schedule) -> DropIn:
+def improve(model: Model, targets: Sequence[Target]) -> DropIn:
     """Rung 2: the order and the plan with which stock TFLM's arena is smallest.
 
-    Both the shipped order and `best` are packed; ties go to the file as it is, then to the shipped order, then to
-    no plan at all.
+    One file has to serve all targets: no target's arena may become larger than with the file as it is, and the
+    sum of the arenas, each relative to that, is made least. Ties go to the file as it is, then to the shipped
+    order, then to no plan at all.
     """
-    shipped = predict(model, target)
-    bare = without_offline_plan(model)
-    candidates = [_plan(bare, target, order) for order in _distinct(shipped_schedule(bare.main), best)]
-    found = min(candidates, key=lambda candidate: candidate.allocation.nonpersistent_bytes)
-    if shipped.nonpersistent_bytes <= found.allocation.nonpersistent_bytes:
-        return DropIn(shipped_schedule(model.main), None, shipped)
-    return found
+    shipped = tuple(predict(model, target) for target in targets)
+    as_it_is = DropIn(shipped_schedule(model.main), None, shipped)
+    best, least = as_it_is, float(len(targets))
+    for candidate in _candidates(without_offline_plan(model), targets):
+        pairs = zip(candidate.allocations, shipped, strict=True)
+        ratios = [new.nonpersistent_bytes / max(1, old.nonpersistent_bytes) for new, old in pairs]
+        if max(ratios) <= 1 and sum(ratios) < least:
+            best, least = candidate, sum(ratios)
+    return best
 
 
-def _distinct(shipped: Schedule, best: Schedule) -> Iterator[Schedule]:
-    yield shipped
-    if best.order != shipped.order:
-        yield best
+def _candidates(model: Model, targets: Sequence[Target]) -> Iterator[DropIn]:
+    """Orders with and without plans: each target's, and one that leaves room for every target's scratch."""
+    orders = {shipped_schedule(model.main).order: shipped_schedule(model.main)}
+    for target in targets:
+        found, _ = reorder(model, target)
+        orders.setdefault(found.order, found)
+    for schedule in orders.values():
+        online = tuple(predict(model, target, order=schedule.order) for target in targets)
+        yield DropIn(schedule, None, online)
+        if all(allocation.nonpersistent_bytes == allocation.lower_bound_bytes for allocation in online):
+            continue
+        problems = [_requests(allocation) for allocation in online]
+        for requests in (*problems, *([_roomiest(problems)] if len(problems) > 1 else [])):
+            for together in (False, True):
+                offsets = _packed(requests, model, together)
+                planned = (
+                    _as_executed(allocation, _fixed(wanted, model, offsets))
+                    for allocation, wanted in zip(online, problems, strict=True)
+                )
+                yield DropIn(schedule, offsets, tuple(planned))
+
+
+def _requests(allocation: Allocation) -> list[Request]:
+    return [Request(b.size, b.first, b.last, ONLINE, b.what, b.graph, b.tensor, b.op) for b in allocation.plan]
+
+
+def _roomiest(problems: Sequence[Sequence[Request]]) -> list[Request]:
+    """The tensors, and each operator's scratch as large as the target that needs most has it."""
+    tensors = [request for request in problems[0] if request.tensor is not None]
+    scratch: dict[tuple[int, OpId | None], list[Request]] = {}
+    for requests in problems:
+        blocks: dict[tuple[int, OpId | None], list[Request]] = {}
+        for request in requests:
+            if request.tensor is None:
+                blocks.setdefault((request.graph, request.op), []).append(request)
+        for op, block in blocks.items():
+            scratch[op] = max(scratch.get(op, []), block, key=lambda found: sum(r.size for r in found))
+    return tensors + [request for block in scratch.values() for request in block]
 
 
 def _bytes_per_operator(scratch: Sequence[Scratch]) -> dict[OpId, int]:
@@ -71,19 +108,6 @@ def _bytes_per_operator(scratch: Sequence[Scratch]) -> dict[OpId, int]:
         if request.graph == 0:
             sums[request.op] = sums.get(request.op, 0) + -(-request.size // ALIGNMENT) * ALIGNMENT
     return sums
-
-
-def _plan(model: Model, target: Target, schedule: Schedule) -> DropIn:
-    """The best plan of one order, as TFLM will execute it."""
-    online = predict(model, target, order=schedule.order)
-    requests = [Request(b.size, b.first, b.last, ONLINE, b.what, b.graph, b.tensor, b.op) for b in online.plan]
-    best = DropIn(schedule, None, online)
-    for together in (False, True):
-        if best.allocation.nonpersistent_bytes > online.lower_bound_bytes:
-            offsets = _packed(requests, model, together)
-            packed = DropIn(schedule, offsets, _as_executed(online, _fixed(requests, model, offsets)))
-            best = min(best, packed, key=lambda candidate: candidate.allocation.nonpersistent_bytes)
-    return best
 
 
 def _packed(requests: Sequence[Request], model: Model, together: bool) -> tuple[int, ...]:
