@@ -22,6 +22,7 @@ std::vector<Interval> active_pieces(const Buffer& buffer) {
   std::vector<Interval> gaps = buffer.gaps;
   std::sort(gaps.begin(), gaps.end(), [](const Interval& a, const Interval& b) { return a.start < b.start; });
   std::vector<Interval> pieces;
+  if (buffer.lifetime.empty()) return pieces;
   Time at = buffer.lifetime.start;
   for (const Interval& gap : gaps) {
     if (gap.empty()) continue;

@@ -103,6 +103,7 @@ class Flow {
   std::vector<Edge> edges_;
 };
 
+constexpr std::size_t kWork = 100'000'000;  // Units and tensors to look at, over all cuts: parts may be huge.
 constexpr int kRun = -1;    // Has run: an ancestor.
 constexpr int kLater = -2;  // Has not: the unit itself, or a descendant.
 
@@ -243,6 +244,7 @@ Bytes cut_bound(const Part& part, Bytes enough) {
   std::stable_sort(order.begin(), order.end(), higher);
   Cuts cuts(part);
   Bytes bound = std::max(part.base, final_live(part));
+  order.resize(std::min(order.size(), 16 + kWork / (part.units.size() + part.tensors.size())));
   for (const int u : order) {
     if (bound >= enough || needs[static_cast<std::size_t>(u)] <= bound) break;
     const Bytes hill = least_hill(part, part.units[static_cast<std::size_t>(u)]);

@@ -284,6 +284,11 @@ class Contractor {
       translate(kept.succs);
     }
     for (Tensor& kept : result.tensors) {
+      const bool internal = kept.producer >= 0 && !alive_[static_cast<std::size_t>(kept.producer)];
+      if (internal) {
+        kept = {};  // It was dropped while its unit was joined to another.
+        continue;
+      }
       translate(kept.readers);
       if (kept.producer >= 0) kept.producer = number[static_cast<std::size_t>(kept.producer)];
     }

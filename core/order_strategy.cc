@@ -20,7 +20,8 @@ class Strategy {
       : part_(part), floor_(floor), ceiling_(ceiling), budget_(budget) {}
 
   Found run() {
-    for (std::int64_t share = kFirstShare; !done(); share *= kGrowth) {
+    const auto units = static_cast<std::int64_t>(part_.units.size());
+    for (std::int64_t share = std::max(kFirstShare, 2 * kDives * units); !done(); share *= kGrowth) {
       for (const Way way : {Way::kForward, Way::kBackward}) {
         if (!done()) attempt(way, floor_, ceiling_, share);
       }

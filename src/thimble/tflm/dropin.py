@@ -127,6 +127,11 @@ def _packed(requests: Sequence[Request], model: Model, together: bool) -> tuple[
     return tuple(place.get((g, t.id), ONLINE) for g, graph in enumerate(model.graphs) for t in graph.tensors)
 
 
+def problem_of(allocation: Allocation) -> Problem:
+    """What TFLM's planner has to place, as a packing problem."""
+    return _problem(_requests(allocation), together=False)
+
+
 def _problem(requests: Sequence[Request], together: bool) -> Problem:
     buffers: dict[object, Buffer] = {}
     for index, request in enumerate(requests):
