@@ -30,7 +30,6 @@ constexpr int kMaxSearchItems = 8192;
 constexpr std::size_t kWindowItems = 1000;
 // The budget grows with the problem, so that a search can at least reach the end of a long one.
 constexpr std::int64_t kNodesPerBuffer = 16;
-constexpr std::int64_t kWitnessBudget = 20'000;
 constexpr const char* kTooLarge = "sizes and alignments add up to more than 2^62 bytes";
 
 struct PieceState {
@@ -339,7 +338,7 @@ Solution pack(const Problem& problem, std::int64_t budget) {
   std::vector<int> culprits;
   Solution solution = pack_units(problem, budget, &culprits);
   if (solution.status != Status::kInfeasible) return solution;
-  Witness witness = irreducible(problem, std::move(culprits), std::min(budget, kWitnessBudget));
+  Witness witness = irreducible(problem, std::move(culprits), budget);
   solution.witness = std::move(witness.buffers);
   solution.excess = witness.excess;
   return solution;

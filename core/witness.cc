@@ -15,6 +15,7 @@ namespace {
 
 // Trials cost a search each: larger sets are reduced by their load only.
 constexpr std::size_t kMaxCandidates = 4000;
+constexpr std::int64_t kTrialBudget = 20'000;
 
 Problem subset(const Problem& problem, const std::vector<int>& ids) {
   Problem part;
@@ -33,8 +34,12 @@ Problem subset(const Problem& problem, const std::vector<int>& ids) {
   return part;
 }
 
-bool is_refuted(const Problem& problem, const std::vector<int>& ids, std::int64_t budget) {
-  return !ids.empty() && decide(subset(problem, ids), budget).status == Status::kInfeasible;
+// Takes the nodes that it visits from `budget`.
+bool is_refuted(const Problem& problem, const std::vector<int>& ids, std::int64_t& budget) {
+  if (ids.empty()) return false;
+  const Solution solution = decide(subset(problem, ids), std::min(budget, kTrialBudget));
+  budget = std::max<std::int64_t>(0, budget - solution.nodes);
+  return solution.status == Status::kInfeasible;
 }
 
 // The step with the largest live sum.
@@ -126,7 +131,7 @@ Witness irreducible(const Problem& problem, std::vector<int> candidates, std::in
                    [&](int a, int b) { return problem.buffers[idx(a)].size < problem.buffers[idx(b)].size; });
   if (candidates.size() <= kMaxCandidates) candidates = reduce(problem, std::move(candidates), budget);
   std::sort(candidates.begin(), candidates.end());
-  const Bytes excess = excess_of(problem, candidates, budget);
+  const Bytes excess = excess_of(problem, candidates, std::min(budget, kTrialBudget));
   return {std::move(candidates), excess};
 }
 

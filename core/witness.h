@@ -14,7 +14,7 @@ struct Witness {
 };
 
 // Reduces `candidates`, buffers that cannot be placed together, to a set of which each buffer is needed: without any
-// one of them the others fit. Each trial may visit `budget` nodes; a trial without an answer keeps its buffer.
+// one of them the others fit. The trials together visit about `budget` nodes; without an answer a buffer is kept.
 Witness irreducible(const Problem& problem, std::vector<int> candidates, std::int64_t budget);
 
 }  // namespace thimble

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MODELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import problems
 
+from conftest import MODELS
+from strategies import problems
 from thimble import _core
 from thimble.errors import InternalError, OptionError
 from thimble.memory import Arena, Buffer, BufferId, Distance, Infeasible, Interval, Problem, Solution
@@ -258,7 +258,9 @@ def test_a_distance_lets_live_buffers_overlap() -> None:
 
 def test_parts_that_never_meet_are_packed_alone() -> None:
     # 1,000 blocks after one another, under one buffer that lives throughout.
-    rows = [(7, 0, 4000)] + [row for t in range(0, 4000, 4) for row in ((3, t, t + 2), (2, t + 1, t + 4), (4, t + 2, t + 4))]
+    rows = [(7, 0, 4000)] + [
+        row for t in range(0, 4000, 4) for row in ((3, t, t + 2), (2, t + 1, t + 4), (4, t + 2, t + 4))
+    ]
     result = pack(problem_of(*rows))
     assert isinstance(result, Solution)
     verify_solution(problem_of(*rows), result)

@@ -30,7 +30,8 @@ def pack(problem: Problem, *, budget: int = DEFAULT_BUDGET) -> Solution | Infeas
         problem: the buffers, arenas and distances. A distance of a pair applies while both live; distances of zero
             must not form a cycle.
         budget: search nodes to visit at most, besides 16 per buffer; 0 for heuristics only. The result depends on
-            nothing else, so it is reproducible. When the budget runs out, one arena still gets the lowest placement found, whose height may exceed the capacity.
+            nothing else, so it is reproducible. When the budget runs out, one arena still gets the lowest placement
+            found, whose height may exceed the capacity.
 
     Raises:
         OptionError: the problem makes no sense, sizes add up to more than 2^62 bytes, or the budget ran out before

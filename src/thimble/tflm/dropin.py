@@ -9,7 +9,7 @@ running its planner on the result: a plan is only worth writing when that is bel
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from thimble.ir import Model, OpId
@@ -72,15 +72,21 @@ def _candidates(model: Model, targets: Sequence[Target]) -> Iterator[DropIn]:
         yield DropIn(schedule, None, online)
         if all(allocation.nonpersistent_bytes == allocation.lower_bound_bytes for allocation in online):
             continue
-        problems = [_requests(allocation) for allocation in online]
-        for requests in (*problems, *([_roomiest(problems)] if len(problems) > 1 else [])):
-            for together in (False, True):
-                offsets = _packed(requests, model, together)
-                planned = (
-                    _as_executed(allocation, _fixed(wanted, model, offsets))
-                    for allocation, wanted in zip(online, problems, strict=True)
-                )
-                yield DropIn(schedule, offsets, tuple(planned))
+        wanted = [_requests(allocation) for allocation in online]
+        for problem in _problems(wanted):
+            offsets = _packed(problem, wanted[0], model)
+            planned = (_as_executed(a, _fixed(w, model, offsets)) for a, w in zip(online, wanted, strict=True))
+            yield DropIn(schedule, offsets, tuple(planned))
+
+
+def _problems(wanted: Sequence[Sequence[Request]]) -> Iterable[Problem]:
+    """What to pack so that every target is served well: each target's buffers, and those of the greediest kernels.
+
+    An operator's scratch buffers are also packed as one block, into which TFLM's first-fit always gets them,
+    however it orders them.
+    """
+    sets = [*wanted, _roomiest(wanted)]
+    return dict.fromkeys(_problem(requests, together) for requests in sets for together in (False, True))
 
 
 def _requests(allocation: Allocation) -> list[Request]:
@@ -110,21 +116,16 @@ def _bytes_per_operator(scratch: Sequence[Scratch]) -> dict[OpId, int]:
     return sums
 
 
-def _packed(requests: Sequence[Request], model: Model, together: bool) -> tuple[int, ...]:
-    """Offsets of least height for the tensors of all graphs, packed with the scratch.
-
-    Args:
-        requests: what TFLM plans for.
-        model: the model.
-        together: pack an operator's scratch buffers as one block, into which TFLM's first-fit always fits them
-            however it orders them.
-    """
-    problem = _problem(requests, together)
+def _packed(problem: Problem, requests: Sequence[Request], model: Model) -> tuple[int, ...]:
+    """Offsets of least height for the tensors of all graphs; `requests` tells which buffer is which tensor."""
     solution = pack(problem)
     assert not isinstance(solution, Infeasible)  # the arena's capacity is not limited
     verify_solution(problem, solution)
-    place = {(requests[b.id].graph, requests[b.id].tensor): solution.offsets[i] for i, b in enumerate(problem.buffers)}
-    return tuple(place.get((g, t.id), ONLINE) for g, graph in enumerate(model.graphs) for t in graph.tensors)
+    place = {b.id: offset for b, offset in zip(problem.buffers, solution.offsets, strict=True)}
+    found = {
+        (r.graph, r.tensor): place.get(BufferId(i), ONLINE) for i, r in enumerate(requests) if r.tensor is not None
+    }
+    return tuple(found.get((g, t.id), ONLINE) for g, graph in enumerate(model.graphs) for t in graph.tensors)
 
 
 def problem_of(allocation: Allocation) -> Problem:
