@@ -260,7 +260,7 @@ def report(args: argparse.Namespace) -> Iterator[tuple[str, bool]]:
         True,
     )
     yield (
-        "## Models\n\n`kept` is the least peak when the caller's inputs must survive; no answer of the peer is below ours.\n",
+        "## Models\n\n`kept` is the least peak when the caller's inputs must survive.\n",
         True,
     )
     yield "| model | operators | | shipped | ours | bound | change | proven | kept | nodes | s | tflite-tools |", True

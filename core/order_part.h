@@ -64,8 +64,11 @@ std::vector<int> forced_ends(const Facts& facts);
 // The operators [begin, end) as a part; they must be such a stretch.
 Part make_part(const OrderProblem& problem, const Facts& facts, int begin, int end);
 
-// Joins units that some best order runs one after the other, and orders interchangeable ones.
+// Joins units that some best order runs one after the other.
 Part contract(Part part);
+
+// Fixes the order among chains of units that cannot be told apart.
+Part order_twins(Part part);
 
 // A lower bound on the peak of the part: at some unit, the least live sum that any order can bring it to. Stops early
 // when the result cannot exceed `enough`.

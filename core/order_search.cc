@@ -103,7 +103,7 @@ class Solver {
 
   void improve(Stretch& stretch, std::int64_t share) {
     if (stretch.proven || stretch.peak <= floor_) return;
-    const Part part = order::contract(order::make_part(problem_, facts_, stretch.begin, stretch.end));
+    const Part part = order::order_twins(order::contract(order::make_part(problem_, facts_, stretch.begin, stretch.end)));
     raise(stretch, order::cut_bound(part, stretch.peak));
     const std::int64_t budget = std::min(share, budget_ - nodes_);
     if (stretch.peak <= floor_ || budget <= 0) return;

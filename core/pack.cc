@@ -162,7 +162,8 @@ class Packing {
         const Bytes other = in.fixed[idx(row[p])];
         if (other == kNone) continue;
         const std::size_t e = in.edge(i, p);
-        if (mine + in.up(i, e) > other && other + in.down(row[p], e) > mine) return {in.ids[idx(i)], in.ids[idx(row[p])]};
+        const bool is_clash = mine + in.up(i, e) > other && other + in.down(row[p], e) > mine;
+        if (is_clash) return {in.ids[idx(i)], in.ids[idx(row[p])]};
       }
     }
     return {};
@@ -200,7 +201,8 @@ class Packing {
 
   // Windows at heights from the lower bound upwards, or within the capacity. False if that is proven impossible.
   bool slide(PieceState& state) {
-    const Bytes low = (is_bounded() ? capacity() : std::max(floor_, state.part.base + state.lower_bound)) - state.part.base;
+    const Bytes from = is_bounded() ? capacity() : std::max(floor_, state.part.base + state.lower_bound);
+    const Bytes low = from - state.part.base;
     const Bytes gap = is_bounded() ? 0 : state.placing.height - low;
     for (const Bytes sixteenths : {0, 1, 2, 4, 8}) {
       const Bytes target = low + gap / 16 * sixteenths;

@@ -48,6 +48,18 @@ def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
             optimize(file, out)
 
 
+def test_kept_inputs_are_never_overwritten() -> None:
+    model = thimble.load("demo")
+    kept = improve(model, [target_named("cortex-m4")], keep_inputs=True)
+    (allocation,) = kept.allocations
+    (source,) = model.main.inputs
+    place = next(b for b in allocation.plan if b.tensor == source)
+    for block in allocation.plan:
+        apart = block.offset >= place.offset + place.size or place.offset >= block.offset + block.size
+        assert block is place or apart, block.what
+    assert kept.offsets is not None  # TFLM by itself reuses the input's bytes
+
+
 @pytest.mark.models
 def test_every_shared_model_is_never_worse_on_any_target(models_dir: Path) -> None:
     targets = [target_named(name) for name in ("host", "cortex-m4", "cortex-m55")]

@@ -39,7 +39,8 @@ void test_least_height() {
 // First fit by size leaves a hole here; the optimum needs the small ones at both ends.
 void test_search_beats_first_fit() {
   Problem problem;
-  problem.buffers = {buffer(3, 0, 2), buffer(5, 1, 4), buffer(4, 3, 6), buffer(3, 5, 8), buffer(4, 7, 9), buffer(1, 0, 9)};
+  problem.buffers = {buffer(3, 0, 2), buffer(5, 1, 4), buffer(4, 3, 6),
+                     buffer(3, 5, 8), buffer(4, 7, 9), buffer(1, 0, 9)};
   const Solution solution = pack(problem, kBudget);
   CHECK(solution.height == 10 && solution.lower_bound == 10);
   check_valid(problem, solution);

@@ -21,11 +21,12 @@ def shipped_schedule(graph: Graph) -> Schedule:
     return Schedule(tuple(op.id for op in graph.ops))
 
 
-def lifetimes(graph: Graph, schedule: Schedule) -> dict[TensorId, Interval]:
+def lifetimes(graph: Graph, schedule: Schedule, *, keep_inputs: bool = False) -> dict[TensorId, Interval]:
     """Lifetime of every tensor that takes arena bytes, in steps of the schedule.
 
-    Graph inputs live from step 0, graph outputs to the last step; a result that nobody reads lives while
-    its operator runs. Constants and variables are not in the result: they are not arena memory.
+    Graph inputs live from step 0 (to the last with `keep_inputs`), graph outputs to the last step; a result that
+    nobody reads lives while its operator runs. Constants and variables are not in the result: they are not arena
+    memory.
     """
     steps = max(1, len(schedule.order))  # a graph without operators still has its inputs
     start = {tensor: 0 for tensor in graph.inputs if graph.tensors[tensor].in_arena}
@@ -39,7 +40,7 @@ def lifetimes(graph: Graph, schedule: Schedule) -> dict[TensorId, Interval]:
         for operand in op.inputs:
             if operand is not None and operand in start:
                 stop[operand] = step + 1
-    for tensor in graph.outputs:
+    for tensor in (*graph.outputs, *(graph.inputs if keep_inputs else ())):
         if tensor in start:
             stop[tensor] = steps
     return {tensor: Interval(start[tensor], stop[tensor]) for tensor in sorted(start)}

@@ -72,15 +72,18 @@ class MemoryMap:
         return "The graph has no operators." if peak is None else _explain(self, peak)
 
 
-def map_memory(graph: Graph, schedule: Schedule, scratch: Mapping[OpId, int] | None = None) -> MemoryMap:
+def map_memory(
+    graph: Graph, schedule: Schedule, scratch: Mapping[OpId, int] | None = None, *, keep_inputs: bool = False
+) -> MemoryMap:
     """Map a graph under a schedule.
 
     Args:
         graph: the graph.
         schedule: an order of all of its operators.
         scratch: bytes that an operator needs besides its tensors, for a given target's kernels.
+        keep_inputs: the caller's input must survive the inference.
     """
-    lives = lifetimes(graph, schedule)
+    lives = lifetimes(graph, schedule, keep_inputs=keep_inputs)
     sums = live_sums(((life, graph.tensors[t].nbytes) for t, life in lives.items()), len(schedule.order))
     rows = [
         _row(graph, graph.ops[index], step, live, lives, (scratch or {}).get(index, 0))
@@ -112,7 +115,7 @@ def _why_held(memory: MemoryMap, peak: OperatorMemory, held: TensorId, name: str
     if not later:
         unread = memory.graph.tensors[held].kind is Kind.INPUT and held not in memory.graph.outputs
         return (
-            f"the input {name} is there, though nothing reads it" if unread else f"the output {name} stays to the end"
+            f"the input {name} is kept, though nothing reads it any more" if unread else f"the output {name} stays to the end"
         )
     distance = f"{later[-1]} operator{'s' if later[-1] > 1 else ''} later"
     if memory.graph.tensors[held].kind is Kind.INPUT and len(later) == 1:

@@ -61,25 +61,31 @@ def load(path: str | Path, batch: int | None = None) -> Model:
     return model
 
 
-def memory_map(model: Model, *, order: str = "shipped", target: str | None = None) -> MemoryMap:
+def memory_map(
+    model: Model, *, order: str = "shipped", target: str | None = None, keep_inputs: bool = False
+) -> MemoryMap:
     """Map the model's main graph: what each operator needs in memory, in execution order.
 
     Args:
         model: from `load`.
         order: "shipped", or a text file of operator indices.
         target: count the scratch memory of this target's TFLM kernels (see `thimble.target.TARGETS`).
+        keep_inputs: the caller's input must survive the inference.
     """
-    return memory_maps(model, order=order, target=target)[0]
+    return memory_maps(model, order=order, target=target, keep_inputs=keep_inputs)[0]
 
 
-def memory_maps(model: Model, *, order: str = "shipped", target: str | None = None) -> tuple[MemoryMap, ...]:
+def memory_maps(
+    model: Model, *, order: str = "shipped", target: str | None = None, keep_inputs: bool = False
+) -> tuple[MemoryMap, ...]:
     """The maps of all graphs of a model, the main one first; `order` is for the main graph."""
     scratch = _scratch(predict(model, target_named(target))) if target is not None else {}
     schedules = [_schedule(model.main, order), *(shipped_schedule(graph) for graph in model.graphs[1:])]
     maps = []
     for index, (graph, schedule) in enumerate(zip(model.graphs, schedules, strict=True)):
         verify_schedule(graph, schedule)
-        maps.append(map_memory(graph, schedule, {op: size for (g, op), size in scratch.items() if g == index}))
+        own = {op: size for (g, op), size in scratch.items() if g == index}
+        maps.append(map_memory(graph, schedule, own, keep_inputs=keep_inputs and index == 0))
     return tuple(maps)
 
 
@@ -174,8 +180,11 @@ class Step:
     offsets: tuple[int, ...] | None = None
 
 
-def climb(model: Model, target: Target) -> tuple[Step, ...]:
-    """Rungs 0 to 2 for stock TFLM on a target, each plan verified."""
+def climb(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[Step, ...]:
+    """Rungs 0 to 2 for stock TFLM on a target, each plan verified.
+
+    With `keep_inputs` the last one leaves the caller's inputs alone, which TFLM by itself (the first two) does not.
+    """
     start = time.perf_counter()
     shipped = predict(model, target)
     verify_plan(tflm_plan(model, shipped_schedule(model.main), shipped))
@@ -184,13 +193,13 @@ def climb(model: Model, target: Target) -> tuple[Step, ...]:
     ]
 
     start = time.perf_counter()
-    best, reordered = reorder(model, target)
+    best, reordered = reorder(model, target, keep_inputs=keep_inputs)
     verify_plan(tflm_plan(model, best, reordered))
     bound = best.lower_bound or 0
     steps.append(Step(_rung(1, "reorder", reordered, bound, start), best, reordered))
 
     start = time.perf_counter()
-    packed = improve(model, (target,))
+    packed = improve(model, (target,), keep_inputs=keep_inputs)
     steps.append(_packed_step(model, packed, 0, bound, start))
     return tuple(steps)
 
@@ -217,7 +226,7 @@ def _rung(number: int, name: str, allocation: Allocation, bound: int, start: flo
 
 
 def optimize(
-    path: str | Path, out: str | Path, *, targets: Sequence[str] = PORTABLE
+    path: str | Path, out: str | Path, *, targets: Sequence[str] = PORTABLE, keep_inputs: bool = False
 ) -> dict[str, tuple[Step, Step, Step]]:
     """Write the file so that stock TFLM runs it in the least memory: operators reordered, and our plan as metadata.
 
@@ -228,22 +237,24 @@ def optimize(
         out: the file to write; not `path` itself.
         targets: cores that are to run the file. Their kernels' scratch buffers are planned for, and on none of
             them does the arena grow.
+        keep_inputs: the caller's input must survive the inference, which TFLM by itself does not promise; the
+            arena may then have to be larger.
 
     Returns:
         Per target: rung 0; what TFLM will allocate for `out`; and what a file for this target alone could reach.
 
     Raises:
-        OptionError: `out` is the input file or cannot be written.
+        OptionError: `out` is the input file or cannot be written, or inputs cannot be kept.
     """
     source, result = model_file(path), Path(out)
     if result.exists() and source.exists() and result.samefile(source):
         raise OptionError(f"{out}: is the input file; give another name")
     model = load(source)
     cores = [target_named(name) for name in targets]
-    packed = improve(model, cores)
+    packed = improve(model, cores, keep_inputs=keep_inputs)
     steps = {}
     for which, core in enumerate(cores):
-        shipped, reordered, alone = climb(model, core)
+        shipped, reordered, alone = climb(model, core, keep_inputs=keep_inputs)
         start = time.perf_counter()
         written = _packed_step(model, packed, which, reordered.rung.lower_bound_bytes, start)
         steps[core.name] = shipped, written, alone

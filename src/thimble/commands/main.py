@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -54,8 +55,12 @@ def run() -> None:
         _stop(f"a bug in Thimble, not in your model: {error}. Please report it, with the model if you can.")
     except OSError as error:
         _stop(f"{error.filename or 'output'}: {error.strerror or error}")
-    except (MemoryError, RecursionError):
+    except MemoryError:
         _stop("the model is too large for this machine's memory")
+    except Exception as error:  # whatever it is, it is ours
+        if os.environ.get("THIMBLE_DEBUG"):
+            raise
+        _stop(f"a bug in Thimble: {type(error).__name__}: {error}. Please report it; THIMBLE_DEBUG=1 shows where.")
 
 
 def _stop(message: str) -> None:

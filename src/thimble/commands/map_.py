@@ -20,6 +20,9 @@ HELP = """Show what each operator needs in memory, and why the peak is where it 
 
 def command(
     model: Annotated[str, typer.Argument(help="A .tflite file, or 'demo' for the model that ships with Thimble.")],
+    keep_inputs: Annotated[
+        bool, typer.Option("--keep-inputs/--no-keep-inputs", help="The caller's input must survive the inference.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write one row per operator to this file.")] = None,
     plot: Annotated[
@@ -39,7 +42,7 @@ def command(
     from thimble.target import target_named
 
     loaded = pipeline.load(model, batch=batch)
-    maps = pipeline.memory_maps(loaded, order=order, target=target)
+    maps = pipeline.memory_maps(loaded, order=order, target=target, keep_inputs=keep_inputs)
     if csv is not None:
         report.write_csv(maps[0], csv)
     core = target or pipeline.DEFAULT_TARGET

@@ -26,12 +26,15 @@ def command(
         list[str] | None,
         typer.Option(help="Core whose kernels are planned for; may be repeated. Without: a plan that serves all."),
     ] = None,
+    keep_inputs: Annotated[
+        bool, typer.Option("--keep-inputs/--no-keep-inputs", help="The caller's input must survive the inference.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report
 
-    steps = pipeline.optimize(model, output, targets=target or pipeline.PORTABLE)
+    steps = pipeline.optimize(model, output, targets=target or pipeline.PORTABLE, keep_inputs=keep_inputs)
     if json:
         report.print_json(report.optimize_json(model, output, steps))
     else:

@@ -9,9 +9,10 @@ running its planner on the result: a plan is only worth writing when that is bel
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from thimble.errors import OptionError
 from thimble.ir import Model, OpId
 from thimble.lifetime import shipped_schedule
 from thimble.memory import Buffer, BufferId, Infeasible, Interval, Problem, Schedule
@@ -35,58 +36,86 @@ class DropIn:
     allocations: tuple[Allocation, ...]
 
 
-def reorder(model: Model, target: Target) -> tuple[Schedule, Allocation]:
+def reorder(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[Schedule, Allocation]:
     """Rung 1: the order of least peak for the target's kernels, and what TFLM's own planner makes of it."""
     bare = without_offline_plan(model)
     scratch = _bytes_per_operator(predict(bare, target).scratch)
-    best = optimal_order(bare.main, scratch=scratch, alignment=ALIGNMENT)
+    best = optimal_order(bare.main, scratch=scratch, keep_inputs=keep_inputs, alignment=ALIGNMENT)
     return best, predict(bare, target, order=best.order)
 
 
-def improve(model: Model, targets: Sequence[Target]) -> DropIn:
+def improve(model: Model, targets: Sequence[Target], *, keep_inputs: bool = False) -> DropIn:
     """Rung 2: the order and the plan with which stock TFLM's arena is smallest.
 
     One file has to serve all targets: no target's arena may become larger than with the file as it is, and the
     sum of the arenas, each relative to that, is made least. Ties go to the file as it is, then to the shipped
     order, then to no plan at all.
+
+    With `keep_inputs` nothing may ever lie over an input of the model, and arenas may become larger.
+
+    Raises:
+        OptionError: no plan found under which TFLM's own planner leaves the inputs alone.
     """
     shipped = tuple(predict(model, target) for target in targets)
-    as_it_is = DropIn(shipped_schedule(model.main), None, shipped)
-    best, least = as_it_is, float(len(targets))
-    for candidate in _candidates(without_offline_plan(model), targets):
+    best: DropIn | None = None
+    least = float("inf")
+    for candidate in (
+        DropIn(shipped_schedule(model.main), None, shipped),
+        *_candidates(without_offline_plan(model), targets, keep_inputs),
+    ):
         pairs = zip(candidate.allocations, shipped, strict=True)
         ratios = [new.nonpersistent_bytes / max(1, old.nonpersistent_bytes) for new, old in pairs]
-        if max(ratios) <= 1 and sum(ratios) < least:
+        sound = all(_keeps_inputs(model, a) for a in candidate.allocations) if keep_inputs else max(ratios) <= 1
+        if sound and sum(ratios) < least:
             best, least = candidate, sum(ratios)
+    if best is None:
+        raise OptionError(f"{model.file}: TFLM would put its kernels' scratch over the input; copy the input instead")
     return best
 
 
-def _candidates(model: Model, targets: Sequence[Target]) -> Iterator[DropIn]:
+def _keeps_inputs(model: Model, allocation: Allocation) -> bool:
+    """Whether no other block ever shares a byte with an input of the main graph."""
+    inputs = [b for b in allocation.plan if b.graph == 0 and b.tensor in model.main.inputs]
+    return not any(
+        other is not kept and other.offset < kept.offset + kept.size and kept.offset < other.offset + other.size
+        for kept in inputs
+        for other in allocation.plan
+        if other.last >= 0
+    )
+
+
+def _candidates(model: Model, targets: Sequence[Target], keep_inputs: bool) -> Iterator[DropIn]:
     """Orders with and without plans: each target's, and one that leaves room for every target's scratch."""
     orders = {shipped_schedule(model.main).order: shipped_schedule(model.main)}
     for target in targets:
-        found, _ = reorder(model, target)
+        found, _ = reorder(model, target, keep_inputs=keep_inputs)
         orders.setdefault(found.order, found)
     for schedule in orders.values():
         online = tuple(predict(model, target, order=schedule.order) for target in targets)
         yield DropIn(schedule, None, online)
-        if all(allocation.nonpersistent_bytes == allocation.lower_bound_bytes for allocation in online):
+        if not keep_inputs and all(a.nonpersistent_bytes == a.lower_bound_bytes for a in online):
             continue
         wanted = [_requests(allocation) for allocation in online]
-        for problem in _problems(wanted):
-            offsets = _packed(problem, wanted[0], model)
+        on_top = _inputs(wanted[0], model) if keep_inputs else {}
+        for problem in _problems(wanted, on_top):
+            offsets = _packed(problem, wanted[0], model, on_top)
             planned = (_as_executed(a, _fixed(w, model, offsets)) for a, w in zip(online, wanted, strict=True))
             yield DropIn(schedule, offsets, tuple(planned))
 
 
-def _problems(wanted: Sequence[Sequence[Request]]) -> Iterable[Problem]:
+def _inputs(requests: Sequence[Request], model: Model) -> dict[int, int]:
+    """Place in `requests` and bytes of the main graph's inputs."""
+    return {i: r.size for i, r in enumerate(requests) if r.graph == 0 and r.tensor in model.main.inputs}
+
+
+def _problems(wanted: Sequence[Sequence[Request]], left_out: Collection[int]) -> Iterable[Problem]:
     """What to pack so that every target is served well: each target's buffers, and those of the greediest kernels.
 
     An operator's scratch buffers are also packed as one block, into which TFLM's first-fit always gets them,
     however it orders them.
     """
     sets = [*wanted, _roomiest(wanted)]
-    return dict.fromkeys(_problem(requests, together) for requests in sets for together in (False, True))
+    return dict.fromkeys(_problem(requests, together, left_out) for requests in sets for together in (False, True))
 
 
 def _requests(allocation: Allocation) -> list[Request]:
@@ -116,28 +145,33 @@ def _bytes_per_operator(scratch: Sequence[Scratch]) -> dict[OpId, int]:
     return sums
 
 
-def _packed(problem: Problem, requests: Sequence[Request], model: Model) -> tuple[int, ...]:
-    """Offsets of least height for the tensors of all graphs; `requests` tells which buffer is which tensor."""
+def _packed(problem: Problem, requests: Sequence[Request], model: Model, on_top: Mapping[int, int]) -> tuple[int, ...]:
+    """Offsets of least height for the tensors of all graphs; `requests` tells which buffer is which tensor.
+
+    Inputs that are to be kept live all the time, so they lose nothing by lying above everything else; there
+    TFLM's planner, which thinks them dead, has no reason to put anything.
+    """
     solution = pack(problem)
     assert not isinstance(solution, Infeasible)  # the arena's capacity is not limited
     verify_solution(problem, solution)
-    place = {b.id: offset for b, offset in zip(problem.buffers, solution.offsets, strict=True)}
-    found = {
-        (r.graph, r.tensor): place.get(BufferId(i), ONLINE) for i, r in enumerate(requests) if r.tensor is not None
-    }
+    place = {int(b.id): offset for b, offset in zip(problem.buffers, solution.offsets, strict=True)}
+    height = -(-solution.height // ALIGNMENT) * ALIGNMENT
+    for index, size in on_top.items():
+        place[index], height = height, height + size
+    found = {(r.graph, r.tensor): place.get(i, ONLINE) for i, r in enumerate(requests) if r.tensor is not None}
     return tuple(found.get((g, t.id), ONLINE) for g, graph in enumerate(model.graphs) for t in graph.tensors)
 
 
 def problem_of(allocation: Allocation) -> Problem:
     """What TFLM's planner has to place, as a packing problem."""
-    return _problem(_requests(allocation), together=False)
+    return _problem(_requests(allocation), False, ())
 
 
-def _problem(requests: Sequence[Request], together: bool) -> Problem:
+def _problem(requests: Sequence[Request], together: bool, left_out: Collection[int]) -> Problem:
     buffers: dict[object, Buffer] = {}
     for index, request in enumerate(requests):
-        if request.first < 0:
-            continue  # nothing touches it, so it clashes with nothing
+        if request.first < 0 or index in left_out:
+            continue  # what nothing touches clashes with nothing
         key = (request.graph, request.op) if together and request.tensor is None else index
         size = request.size + (buffers[key].size if key in buffers else 0)
         buffers[key] = Buffer(BufferId(index), size, Interval(request.first, request.last + 1), ALIGNMENT)
