@@ -256,7 +256,7 @@ def optimize(
     for which, core in enumerate(cores):
         shipped, reordered, alone = climb(model, core, keep_inputs=keep_inputs)
         start = time.perf_counter()
-        written = _packed_step(model, packed, which, reordered.rung.lower_bound_bytes, start)
+        written = _packed_step(model, packed, which, reordered.schedule.lower_bound or 0, start)
         steps[core.name] = shipped, written, alone
     data = source.read_bytes()
     if packed.offsets is not None or packed.schedule.order != shipped_schedule(model.main).order:
