@@ -240,13 +240,13 @@ Bytes cut_bound(const Part& part, Bytes enough) {
   const std::vector<Bytes> needs = needs_as_numbered(part);
   std::vector<int> order(part.units.size());
   std::iota(order.begin(), order.end(), 0);
-  const auto higher = [&](int a, int b) { return needs[static_cast<std::size_t>(a)] > needs[static_cast<std::size_t>(b)]; };
-  std::stable_sort(order.begin(), order.end(), higher);
+  const auto need = [&](int u) { return needs[static_cast<std::size_t>(u)]; };
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return need(a) > need(b); });
   Cuts cuts(part);
   Bytes bound = std::max(part.base, final_live(part));
   order.resize(std::min(order.size(), 16 + kWork / (part.units.size() + part.tensors.size())));
   for (const int u : order) {
-    if (bound >= enough || needs[static_cast<std::size_t>(u)] <= bound) break;
+    if (bound >= enough || need(u) <= bound) break;
     const Bytes hill = least_hill(part, part.units[static_cast<std::size_t>(u)]);
     bound = std::max(bound, std::min(enough, cuts.least_live(u, enough - hill) + hill));
   }

@@ -14,7 +14,7 @@
 // The sets of fewest units that are reached from S with a live sum of at most live(S) are such E: a smaller sum
 // between S and E would itself be reachable (let the way to E leave out what is not in it), with fewer units. The
 // same holds if only the descendants of one ready unit are let run, and that is how the search looks for them.
-#include <limits>
+#include <algorithm>
 
 #include "order_states.h"
 #include "order_walk.h"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "order_part.h"
 
@@ -15,7 +16,7 @@ using order::Facts;
 using order::Found;
 using order::Part;
 
-// Bytes of a part of the shipped order, and what is known about how far they can be brought down.
+// A stretch of the shipped order that can be ordered on its own, and what is known about its least peak.
 struct Stretch {
   int begin = 0;
   int end = 0;
@@ -103,7 +104,8 @@ class Solver {
 
   void improve(Stretch& stretch, std::int64_t share) {
     if (stretch.proven || stretch.peak <= floor_) return;
-    const Part part = order::order_twins(order::contract(order::make_part(problem_, facts_, stretch.begin, stretch.end)));
+    Part raw = order::make_part(problem_, facts_, stretch.begin, stretch.end);
+    const Part part = order::order_twins(order::contract(std::move(raw)));
     raise(stretch, order::cut_bound(part, stretch.peak));
     const std::int64_t budget = std::min(share, budget_ - nodes_);
     if (stretch.peak <= floor_ || budget <= 0) return;
@@ -138,7 +140,8 @@ class Solver {
     for (const Stretch& stretch : stretches_) {
       const auto first = facts_.needs.begin();
       const Bytes peak = *std::max_element(first + stretch.begin, first + stretch.end);
-      if (peak > result.peak) std::copy(stretch.order.begin(), stretch.order.end(), result.order.begin() + stretch.begin);
+      if (peak <= result.peak) continue;
+      std::copy(stretch.order.begin(), stretch.order.end(), result.order.begin() + stretch.begin);
     }
     return result;
   }
@@ -175,8 +178,9 @@ OrderProblem with_first(const OrderProblem& problem, const Facts& facts, int fir
 OrderResult solve_with_first(const OrderProblem& problem, const Facts& facts, OrderResult free, std::int64_t budget) {
   const Bytes extra = facts.first_extra;
   const auto first_need = [&](int op) {
-    Bytes need = facts.live.front() + extra + facts.scratch[static_cast<std::size_t>(op)];
-    for (const int t : facts.writes[static_cast<std::size_t>(op)]) need += problem.tensors[static_cast<std::size_t>(t)].size;
+    const auto i = static_cast<std::size_t>(op);
+    Bytes need = facts.live.front() + extra + facts.scratch[i];
+    for (const int t : facts.writes[i]) need += problem.tensors[static_cast<std::size_t>(t)].size;
     return need;
   };
   std::vector<std::pair<Bytes, int>> sources;
@@ -205,14 +209,15 @@ OrderResult solve_with_first(const OrderProblem& problem, const Facts& facts, Or
 }  // namespace
 
 Bytes order_peak(const OrderProblem& problem, const std::vector<int>& order) {
-  std::vector<int> step(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) step[static_cast<std::size_t>(order[i])] = static_cast<int>(i);
+  std::vector<std::size_t> place(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) place[static_cast<std::size_t>(order[i])] = i;
+  const auto step = [&](int op) { return place[static_cast<std::size_t>(op)]; };
   const std::size_t steps = order.size();
   std::vector<Bytes> change(steps + 1);
   for (const OrderTensor& tensor : problem.tensors) {
-    const std::size_t start = tensor.producer < 0 ? 0 : static_cast<std::size_t>(step[static_cast<std::size_t>(tensor.producer)]);
+    const std::size_t start = tensor.producer < 0 ? 0 : step(tensor.producer);
     std::size_t stop = std::min(start + 1, steps);
-    for (const int r : tensor.readers) stop = std::max(stop, static_cast<std::size_t>(step[static_cast<std::size_t>(r)]) + 1);
+    for (const int r : tensor.readers) stop = std::max(stop, step(r) + 1);
     if (tensor.held) stop = steps;
     change[start] += tensor.size;
     change[stop] -= tensor.size;

@@ -34,7 +34,9 @@ Walk::Walk(const Part& part, Way way)
       left_(part.tensors.size()),
       ready_at_(part.units.size(), -1),
       live_(forward_ ? part.base : final_live(part)) {
-  for (std::size_t t = 0; t < left_.size() && forward_; ++t) left_[t] = static_cast<int>(part.tensors[t].readers.size());
+  for (std::size_t t = 0; t < left_.size() && forward_; ++t) {
+    left_[t] = static_cast<int>(part.tensors[t].readers.size());
+  }
   for (std::size_t u = 0; u < part.units.size(); ++u) {
     names_.push_back({mixed(2 * u), mixed(2 * u + 1)});
     waiting_.push_back(static_cast<int>((forward_ ? part.units[u].preds : part.units[u].succs).size()));

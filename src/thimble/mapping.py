@@ -113,10 +113,9 @@ def _explain(memory: MemoryMap, peak: OperatorMemory) -> str:
 def _why_held(memory: MemoryMap, peak: OperatorMemory, held: TensorId, name: str) -> str:
     later = [row.step - peak.step for row in memory.operators[peak.step :] if held in memory.graph.ops[row.op].inputs]
     if not later:
-        unread = memory.graph.tensors[held].kind is Kind.INPUT and held not in memory.graph.outputs
-        return (
-            f"the input {name} is kept, though nothing reads it any more" if unread else f"the output {name} stays to the end"
-        )
+        if memory.graph.tensors[held].kind is Kind.INPUT and held not in memory.graph.outputs:
+            return f"the input {name} is kept, though nothing reads it any more"
+        return f"the output {name} stays to the end"
     distance = f"{later[-1]} operator{'s' if later[-1] > 1 else ''} later"
     if memory.graph.tensors[held].kind is Kind.INPUT and len(later) == 1:
         return f"the input {name} waits to be read {distance}"
