@@ -98,7 +98,7 @@ BROKEN_GRAPHS = {
     "written twice": (changed(ops={1: op(1, Relu(), (1,), 1)}), "op1.*writes tensor 1, which already has a value"),
     "an input is written": (changed(ops={1: op(1, Relu(), (1,), 0)}), "op1.*writes tensor 0, which already has"),
     "wrong shape": (
-        changed(tensors={2: tensor(2, "b", shape=(4, 1))}),
+        changed(tensors={2: tensor(2, "b", shape=(4, 2))}),
         re.escape("RELU 'op1' (operator 1 of f.tflite): 'b' should have the shape [1, 4]"),
     ),
     "operands do not go together": (

@@ -58,6 +58,7 @@ class Kind(enum.Enum):
     CONSTANT = "constant"  # stored in the model; lives in flash
     VARIABLE = "variable"  # keeps its value from one inference to the next
     ACTIVATION = "activation"  # an operator writes it
+    SCRATCH = "scratch"  # nobody writes it: work space that a custom operator names among its inputs
 
 
 class Activation(enum.Enum):
@@ -121,7 +122,7 @@ class Tensor:
     @property
     def in_arena(self) -> bool:
         """Whether the tensor takes activation memory while it lives."""
-        return self.kind in (Kind.INPUT, Kind.ACTIVATION) and self.nbytes > 0
+        return self.kind in (Kind.INPUT, Kind.ACTIVATION, Kind.SCRATCH) and self.nbytes > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,11 @@ class Graph:
 
     def results(self, op: Op) -> tuple[Tensor, ...]:
         return tuple(self.tensors[i] for i in op.outputs)
+
+    @property
+    def given(self) -> tuple[TensorId, ...]:
+        """Tensors that are there before the first operator runs: the inputs, and work space that nobody writes."""
+        return (*self.inputs, *(t.id for t in self.tensors if t.kind is Kind.SCRATCH))
 
     def macs(self) -> int:
         return sum(op.attrs.macs(self.operands(op), self.results(op)) for op in self.ops)

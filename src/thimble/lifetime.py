@@ -29,7 +29,7 @@ def lifetimes(graph: Graph, schedule: Schedule, *, keep_inputs: bool = False) ->
     memory.
     """
     steps = max(1, len(schedule.order))  # a graph without operators still has its inputs
-    start = {tensor: 0 for tensor in graph.inputs if graph.tensors[tensor].in_arena}
+    start = {tensor: 0 for tensor in graph.given if graph.tensors[tensor].in_arena}
     stop = dict.fromkeys(start, 1)
     for step, index in enumerate(schedule.order):
         op = graph.ops[index]

@@ -80,9 +80,9 @@ def schedule_peak(
 
 
 def _tensors(graph: Graph) -> set[TensorId]:
-    """Tensors that ever take arena bytes: inputs, and what operators write."""
+    """Tensors that ever take arena bytes: what is given, and what operators write."""
     written = {index for op in graph.ops for index in op.outputs}
-    return {t for t in written | set(graph.inputs) if graph.tensors[t].in_arena}
+    return {t for t in written | set(graph.given) if graph.tensors[t].in_arena}
 
 
 def _rows(lists: Iterable[Iterable[int]]) -> tuple[list[int], list[int]]:

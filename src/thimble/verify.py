@@ -10,6 +10,7 @@ Source of the idea: the register allocation checker of regalloc2 (src/checker.rs
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 
 import numpy as np
@@ -58,7 +59,7 @@ def _verify_shapes(graph: Graph, op: Op) -> None:
         return
     _expect(len(shapes) == len(op.outputs), f"{op.label}: has {len(op.outputs)} outputs, its rule gives {len(shapes)}")
     for shape, tensor in zip(shapes, graph.results(op), strict=True):
-        same = shape == tensor.shape or tensor.kind is Kind.VARIABLE
+        same = math.prod(shape) == tensor.elements or tensor.kind is Kind.VARIABLE
         _expect(same, f"{op.label}: '{tensor.name}' should have the shape {list(shape)}")
 
 
@@ -150,9 +151,9 @@ class _Run:
 
     def run(self) -> None:
         """Fill the inputs, run each operator, and find the outputs intact."""
-        for index in self.graph.inputs:
+        for index in self.graph.given:
             self.write_tensor(index)
-        for index in self.graph.inputs:
+        for index in self.graph.given:
             self.check_tensor(index, "the start")
         for step, op in enumerate(self.plan.schedule.order):
             self.execute(self.graph.ops[op], f"step {step}, {self.graph.ops[op].label}")

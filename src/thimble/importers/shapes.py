@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _MOST_KNOWN = 64  # elements; shape arithmetic is on vectors of a few
 def settle(graph: Graph, batch: int | None = None) -> tuple[Graph, tuple[str, ...]]:
     """Give every tensor its definite shape, operator by operator.
 
-    A tensor whose signature is fixed must have the shape that the operators' rules give. One with a dynamic
+    A tensor whose signature is fixed must have as many elements as the operators' rules give. One with a dynamic
     dimension takes the rule's shape, because the file then holds only a placeholder.
 
     Args:
@@ -104,6 +105,8 @@ def _guess(tensor: Tensor, batch: int | None) -> Shape:
 def _settled(op: Op, tensor: Tensor, shape: Shape) -> Tensor:
     if shape == tensor.shape or tensor.kind is Kind.VARIABLE:
         return tensor
+    if tensor.signature is None and math.prod(shape) == tensor.elements:
+        return tensor  # converters write a vector of one for a scalar, or drop leading ones: the same bytes
     if tensor.signature is None:
         raise ModelError(
             f"{op.label}: the file gives '{tensor.name}' the shape {list(tensor.shape)}, "

@@ -134,7 +134,7 @@ class _Reader:
         fed = set(inputs)
         tensors = tuple(self.tensor(table.Tensors(i), i, fed, written) for i in range(count))
         ops = tuple(self.op(record, i, name, tensors) for i, record in enumerate(records))
-        graph = Graph(name, tensors, ops, inputs, outputs)
+        graph = Graph(name, _with_work_space(tensors, ops, written), ops, inputs, outputs)
         _check_order(graph)
         return graph
 
@@ -264,6 +264,20 @@ def _quant(table: Any) -> Quant | None:
         raise ModelError("a tensor has a scale that is not a finite number")
     full = points if len(points) == len(scale) else (points or (0,)) * len(scale)
     return Quant(scale, full, table.QuantizedDimension())
+
+
+def _with_work_space(tensors: tuple[Tensor, ...], ops: tuple[Op, ...], written: set[int]) -> tuple[Tensor, ...]:
+    """Mark what only operators that Thimble does not know read and nobody writes: their work space.
+
+    NPU compilers list it among a custom operator's inputs; TFLM plans for it from the first step on.
+    """
+    readers: dict[TensorId, list[Op]] = {}
+    for op in ops:
+        for tensor in op.inputs:
+            if tensor is not None and tensor not in written and tensors[tensor].kind is Kind.ACTIVATION:
+                readers.setdefault(tensor, []).append(op)
+    marked = {t for t, found in readers.items() if all(isinstance(op.attrs, Custom | Opaque) for op in found)}
+    return tuple(dataclasses.replace(t, kind=Kind.SCRATCH) if t.id in marked else t for t in tensors)
 
 
 def _check_order(graph: Graph) -> None:

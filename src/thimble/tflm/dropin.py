@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from thimble.errors import OptionError
-from thimble.ir import Model, OpId
+from thimble.ir import Kind, Model, OpId
 from thimble.lifetime import shipped_schedule
 from thimble.memory import Buffer, BufferId, Infeasible, Interval, Problem, Schedule
 from thimble.pack import pack
@@ -38,6 +38,8 @@ class DropIn:
 
 def reorder(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[Schedule, Allocation]:
     """Rung 1: the order of least peak for the target's kernels, and what TFLM's own planner makes of it."""
+    if _has_work_space(model):
+        return shipped_schedule(model.main), predict(model, target)
     bare = without_offline_plan(model)
     scratch = _bytes_per_operator(predict(bare, target).scratch)
     best = optimal_order(bare.main, scratch=scratch, keep_inputs=keep_inputs, alignment=ALIGNMENT)
@@ -57,6 +59,8 @@ def improve(model: Model, targets: Sequence[Target], *, keep_inputs: bool = Fals
         OptionError: no plan found under which TFLM's own planner leaves the inputs alone.
     """
     shipped = tuple(predict(model, target) for target in targets)
+    if _has_work_space(model):
+        return DropIn(shipped_schedule(model.main), None, shipped)
     best: DropIn | None = None
     least = float("inf")
     for candidate in (
@@ -71,6 +75,11 @@ def improve(model: Model, targets: Sequence[Target], *, keep_inputs: bool = Fals
     if best is None:
         raise OptionError(f"{model.file}: TFLM would put its kernels' scratch over the input; copy the input instead")
     return best
+
+
+def _has_work_space(model: Model) -> bool:
+    """Whether custom operators name work space of their own; what they share there only they know, so hands off."""
+    return any(t.kind is Kind.SCRATCH for graph in model.graphs for t in graph.tensors)
 
 
 def _keeps_inputs(model: Model, allocation: Allocation) -> bool:

@@ -226,6 +226,11 @@ class _Lifetimes:
         self.spans[graph, tensor] = (self.scope if first == -1 else first, last)
 
 
+def has_plan(model: Model) -> bool:
+    """Whether the file brings a memory plan of its own."""
+    return any(name == _OFFLINE for name, _ in model.metadata)
+
+
 def without_offline_plan(model: Model) -> Model:
     """The model without the offline plan of its metadata; the same object where it has none."""
     kept = tuple(entry for entry in model.metadata if entry[0] != _OFFLINE)
