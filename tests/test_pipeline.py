@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 import thimble
+import thimble.pipeline
 from thimble.errors import InternalError
+from thimble.exporters.offline import PLAN_NAME, plan_bytes
 from thimble.lifetime import shipped_schedule
 from thimble.memory import Placement
 from thimble.pipeline import tflm_plan
@@ -16,6 +19,7 @@ from thimble.target import TARGETS, target_named
 from thimble.tflm import predict
 from thimble.units import exact, human, parse_bytes
 from thimble.verify import verify_plan
+from tiny_tflite import Ints, Table, encode, graph, operator, tensor
 
 
 def test_fit_is_a_value_with_a_certificate() -> None:
@@ -51,6 +55,32 @@ def test_a_moved_tensor_does_not_pass_the_verifier() -> None:
     assert first is not None
     with pytest.raises(InternalError, match="was overwritten by"):
         verify_plan(moved)
+
+
+def npu_model(metadata: list[Table]) -> bytes:
+    """A custom operator with work space among its inputs, as NPU compilers write it."""
+    tensors = [tensor(b"x", (16,)), tensor(b"work", (64,)), tensor(b"y", (16,))]
+    return encode(
+        {
+            0: ("I", 3),
+            1: [{0: ("b", 32), 1: b"npu", 3: ("i", 32)}],
+            2: [graph(tensors, (0,), (2,), [operator(0, (1, 0), (2,))])],
+            4: [{}, {0: Ints("B", tuple(plan_bytes([0, 0, 16])))}],
+            6: metadata,
+        }
+    )
+
+
+def test_work_space_of_custom_operators_is_mapped_and_left_alone(tmp_path: Path) -> None:
+    file, out = tmp_path / "npu.tflite", tmp_path / "out.tflite"
+    file.write_bytes(npu_model([]))
+    assert thimble.memory_map(thimble.load(file)).peak_bytes == 16 + 64 + 16
+    overlaid = npu_model([{0: PLAN_NAME, 1: ("I", 1)}])  # x and y lie in the work space, as the operator wants it
+    file.write_bytes(overlaid)
+    verdict = thimble.fit(thimble.load(file), max_ram=4096)
+    assert verdict.fits and any("the file's own memory plan shares bytes" in notice for notice in verdict.notices)
+    thimble.pipeline.optimize(file, out)
+    assert out.read_bytes() == overlaid
 
 
 @pytest.mark.parametrize(

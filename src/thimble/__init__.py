@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thimble.errors import BoardError, InternalError, ModelError, OptionError, ThimbleError
-    from thimble.pipeline import demo_model, fit, load, memory_map
+    from thimble.pipeline import demo_model, fit, load, memory_map, optimize
 
 __all__ = [
     "BoardError",
@@ -26,6 +26,7 @@ __all__ = [
     "fit",
     "load",
     "memory_map",
+    "optimize",
 ]
 __version__ = "0.1.0"
 

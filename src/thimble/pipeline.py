@@ -187,17 +187,14 @@ def climb(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[S
     With `keep_inputs` the last one leaves the caller's inputs alone, which TFLM by itself (the first two) does not.
     """
     start = time.perf_counter()
-    shipped = predict(model, target)
-    verify_plan(tflm_plan(model, shipped_schedule(model.main), shipped))
-    steps = [
-        Step(_rung(0, "shipped", shipped, shipped.lower_bound_bytes, start), shipped_schedule(model.main), shipped)
-    ]
+    order, shipped = shipped_schedule(model.main), _shipped(model, target)
+    steps = [Step(_rung(0, "shipped", shipped, shipped.lower_bound_bytes, start), order, shipped)]
 
     start = time.perf_counter()
     best, reordered = reorder(model, target, keep_inputs=keep_inputs)
     if best.method != "shipped" or not has_plan(model):
         verify_plan(tflm_plan(model, best, reordered))
-    bound = best.lower_bound or 0
+    bound = shipped.lower_bound_bytes if best.lower_bound is None else best.lower_bound
     steps.append(Step(_rung(1, "reorder", reordered, bound, start), best, reordered))
 
     start = time.perf_counter()
@@ -272,9 +269,9 @@ def optimize(
     packed = improve(model, cores, keep_inputs=keep_inputs)
     steps = {}
     for which, core in enumerate(cores):
-        shipped, reordered, alone = climb(model, core, keep_inputs=keep_inputs)
+        shipped, _, alone = climb(model, core, keep_inputs=keep_inputs)
         start = time.perf_counter()
-        written = _packed_step(model, packed, which, reordered.schedule.lower_bound or 0, start)
+        written = _packed_step(model, packed, which, alone.rung.lower_bound_bytes, start)
         steps[core.name] = shipped, written, alone
     data = source.read_bytes()
     if packed.offsets is not None or packed.schedule.order != shipped_schedule(model.main).order:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from thimble import _core
 from thimble.ir import Graph, OpId, TensorId
 from thimble.lifetime import dependencies, lifetimes, live_sums
-from thimble.memory import Interval, Schedule
+from thimble.memory import Schedule
 
 DEFAULT_BUDGET = 4_000_000
 
@@ -72,9 +72,7 @@ def schedule_peak(
 ) -> int:
     """Largest live sum of any step, scratch included; what `optimal_order` makes least."""
     steps = len(schedule.order)
-    spans = lifetimes(graph, schedule)
-    if keep_inputs:
-        spans.update({t: Interval(0, steps) for t in graph.inputs if t in spans})
+    spans = lifetimes(graph, schedule, keep_inputs=keep_inputs)
     sums = live_sums([(span, graph.tensors[t].nbytes) for t, span in spans.items()], steps)
     return max((live + (scratch or {}).get(op, 0) for op, live in zip(schedule.order, sums, strict=True)), default=0)
 
