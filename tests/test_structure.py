@@ -18,7 +18,7 @@ LAYERS = (
     ("ir", "units"),
     ("memory", "target", "board", "files"),
     ("ops",),
-    ("text", "verify", "verify_pack", "lifetime"),
+    ("text", "verify", "verify_pack", "lifetime", "execute"),
     ("importers", "mapping", "pack", "csvio", "schedule"),
     ("exporters", "tflm"),
     ("zoo", "ladder"),

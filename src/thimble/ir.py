@@ -10,9 +10,12 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, NewType
+from typing import TYPE_CHECKING, ClassVar, NewType
 
 from thimble.errors import ShapeError
+
+if TYPE_CHECKING:
+    from thimble.ops.numerics import Array, Call
 
 TensorId = NewType("TensorId", int)
 OpId = NewType("OpId", int)
@@ -154,6 +157,14 @@ class Attrs:
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         """Multiply-accumulates of one execution; 0 for operators that do not multiply and add."""
         return 0
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The operator's results in NumPy, bit for bit what TFLM's reference kernel returns.
+
+        For each of `call.outputs` an array of its shape and type. Slow and plain: this is what compiled code is
+        held against.
+        """
+        raise NotImplementedError(self.OP)
 
     def subgraphs(self) -> tuple[int, ...]:
         """Indices of the graphs that a control-flow operator runs."""
