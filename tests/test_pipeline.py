@@ -57,7 +57,7 @@ def test_a_moved_tensor_does_not_pass_the_verifier() -> None:
         verify_plan(moved)
 
 
-def npu_model(metadata: list[Table]) -> bytes:
+def npu_model(metadata: list[Table], offsets: list[int] | None = None) -> bytes:
     """A custom operator with work space among its inputs, as NPU compilers write it."""
     tensors = [tensor(b"x", (16,)), tensor(b"work", (64,)), tensor(b"y", (16,))]
     return encode(
@@ -65,7 +65,7 @@ def npu_model(metadata: list[Table]) -> bytes:
             0: ("I", 3),
             1: [{0: ("b", 32), 1: b"npu", 3: ("i", 32)}],
             2: [graph(tensors, (0,), (2,), [operator(0, (1, 0), (2,))])],
-            4: [{}, {0: Ints("B", tuple(plan_bytes([0, 0, 16])))}],
+            4: [{}, {0: Ints("B", tuple(plan_bytes(offsets or [0, 0, 16])))}],
             6: metadata,
         }
     )
@@ -81,6 +81,14 @@ def test_work_space_of_custom_operators_is_mapped_and_left_alone(tmp_path: Path)
     assert verdict.fits and any("the file's own memory plan shares bytes" in notice for notice in verdict.notices)
     thimble.pipeline.optimize(file, out)
     assert out.read_bytes() == overlaid
+
+
+@pytest.mark.parametrize("offsets", [[-5, 0, 0], [0, 0]])
+def test_a_plan_that_tflm_cannot_use_is_named_and_dropped(offsets: list[int], tmp_path: Path) -> None:
+    file = tmp_path / "x.tflite"
+    file.write_bytes(npu_model([{0: PLAN_NAME, 1: ("I", 1)}], offsets))
+    notices = thimble.fit(thimble.load(file), max_ram=4096).notices
+    assert any("OfflineMemoryAllocation metadata" in notice for notice in notices)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
+from thimble import _core
 from thimble.errors import ModelError
 from thimble.ir import Graph, Kind, Model, Op, OpId, Tensor, TensorId
 from thimble.tflm.structs import align_up
@@ -54,26 +53,12 @@ def greedy(requests: Sequence[Request]) -> tuple[tuple[int, ...], int]:
     """Offsets that TFLM's GreedyMemoryPlanner gives, and the height of its plan.
 
     Prescribed offsets are taken first, in order. Then the largest buffer goes first; of equal ones the last
-    in `requests`. Each takes the first gap between the placed buffers that live when it does. O(n^2) in
-    NumPy, n the number of buffers.
+    in `requests`. Each takes the first gap between the placed buffers that live when it does (core/greedy.h).
     """
-    count = len(requests)
-    offsets = [0] * count
-    start, end = np.zeros(count, np.int64), np.zeros(count, np.int64)  # placed buffers, by offset
-    first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    for placed, index in enumerate(_order(requests)):
-        request = requests[index]
-        offset = request.offline
-        if offset == ONLINE:
-            alive = (first[:placed] <= request.last) & (last[:placed] >= request.first)
-            offset = _first_gap(start[:placed][alive], end[:placed][alive], request.size)
-        offsets[index] = offset
-        at = int(np.searchsorted(start[:placed], offset, side="right"))
-        values = (offset, offset + request.size, request.first, request.last)
-        for row, value in zip((start, end, first, last), values, strict=True):
-            row[at + 1 : placed + 1] = row[at:placed]
-            row[at] = value
-    return tuple(offsets), max((o + r.size for o, r in zip(offsets, requests, strict=True)), default=0)
+    columns = zip(*((r.size, r.first, r.last, r.offline) for r in requests), strict=True)
+    sizes, first, last, offline = (list(column) for column in columns) if requests else ([], [], [], [])
+    offsets = tuple(_core.tflm_greedy(sizes, first, last, offline))
+    return offsets, max((o + r.size for o, r in zip(offsets, requests, strict=True)), default=0)
 
 
 def load(requests: Sequence[Request]) -> int:
@@ -87,23 +72,6 @@ def load(requests: Sequence[Request]) -> int:
         live += difference
         largest = max(largest, live)
     return largest
-
-
-def _order(requests: Sequence[Request]) -> list[int]:
-    """Order of placement: TFLM fills its list from both ends and sorts the online part stably."""
-    offline = [i for i, r in enumerate(requests) if r.offline != ONLINE]
-    online = [i for i, r in reversed(list(enumerate(requests))) if r.offline == ONLINE]
-    return offline + sorted(online, key=lambda i: -requests[i].size)
-
-
-def _first_gap(start: np.ndarray, end: np.ndarray, size: int) -> int:
-    """Lowest place for `size` bytes before, between or after buffers given in the order of their offsets."""
-    if len(start) == 0:
-        return 0
-    below = np.maximum(np.maximum.accumulate(end), 0)  # end of everything up to each buffer
-    place = np.concatenate((np.zeros(1, np.int64), below))
-    fits = np.flatnonzero(start - place[:-1] >= size)
-    return int(place[fits[0]] if len(fits) else place[-1])
 
 
 def requests(model: Model, order: Sequence[OpId] | None = None, scratch: Sequence[Scratch] = ()) -> tuple[Request, ...]:
@@ -174,7 +142,10 @@ def offline_offsets(model: Model) -> tuple[int, ...] | None:
             f"{model.file}: its {_OFFLINE} metadata holds {stored} offsets, the model has {count} tensors; "
             "TFLM refuses such a file. Remove the metadata or write it again."
         )
-    return struct.unpack_from(f"<{count}i", plans[-1], 12)
+    offsets = struct.unpack_from(f"<{count}i", plans[-1], 12)
+    if min(offsets, default=0) < ONLINE:
+        raise ModelError(f"{model.file}: its {_OFFLINE} metadata has an offset of {min(offsets)}, outside any arena.")
+    return offsets
 
 
 class _Lifetimes:
