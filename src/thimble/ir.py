@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NewType
+from typing import Any, ClassVar, NewType
+
+import numpy.typing as npt
 
 from thimble.errors import ShapeError
 
-if TYPE_CHECKING:
-    from thimble.ops.numerics import Array, Call
+Array = npt.NDArray[Any]
 
 TensorId = NewType("TensorId", int)
 OpId = NewType("OpId", int)
@@ -126,6 +128,34 @@ class Tensor:
     def in_arena(self) -> bool:
         """Whether the tensor takes activation memory while it lives."""
         return self.kind in (Kind.INPUT, Kind.ACTIVATION, Kind.SCRATCH) and self.nbytes > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One execution of an operator by its NumPy reference.
+
+    `values[i]` is the array of operand i (None if omitted), of the shape and type of `inputs[i]`; `outputs` are the
+    tensors to be produced. `state` keeps variables between operators and inferences, by tensor id or resource
+    name; `run` executes another graph of the model on arrays.
+    """
+
+    values: tuple[Array | None, ...]
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    state: dict[Any, Array] = field(default_factory=dict)
+    run: Callable[[int, tuple[Array, ...]], tuple[Array, ...]] | None = None
+
+    def value(self, index: int) -> Array:
+        """The array of an operand that must be there."""
+        array = self.values[index]
+        assert array is not None
+        return array
+
+    def tensor(self, index: int) -> Tensor:
+        """The tensor of an operand that must be there."""
+        tensor = self.inputs[index]
+        assert tensor is not None
+        return tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,44 +4,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from thimble.ir import Activation, DType, Quant, Tensor
+from thimble.ir import Activation, Array, Call, DType, Quant, Tensor
 
-Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One execution of an operator by its NumPy reference.
-
-    `values[i]` is the array of operand i (None if omitted), of the shape and type of `inputs[i]`; `outputs` are the
-    tensors to be produced. `state` keeps variables between operators and inferences, by tensor id or resource
-    name; `run` executes another graph of the model on arrays.
-    """
-
-    values: tuple[Array | None, ...]
-    inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
-    state: dict[Any, Array] = field(default_factory=dict)
-    run: Callable[[int, tuple[Array, ...]], tuple[Array, ...]] | None = None
-
-    def value(self, index: int) -> Array:
-        """The array of an operand that must be there."""
-        array = self.values[index]
-        assert array is not None
-        return array
-
-    def tensor(self, index: int) -> Tensor:
-        """The tensor of an operand that must be there."""
-        tensor = self.inputs[index]
-        assert tensor is not None
-        return tensor
+__all__ = ["Array", "Call"]
 
 
 def quant_of(tensor: Tensor) -> Quant:
@@ -92,6 +60,18 @@ def multiply_by_quantized_multiplier(x: Array, mantissa: Array | int, shift: Arr
     shifted = np.asarray(x, np.int64) << left
     wrapped = ((shifted + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)  # int32 arithmetic
     return rounding_shift_right(high_multiply(wrapped, mantissa), right)
+
+
+def multiply_wide(x: Array, mantissa: Array | int, shift: Array | int) -> Array:
+    """Multiply int64 values below 2**47 by mantissa / 2**31 * 2**shift, of which 15 bits of the mantissa count.
+
+    Source: MultiplyByQuantizedMultiplier for int64, tensorflow/lite/kernels/internal/common.cc.
+    """
+    mantissa, total = np.asarray(mantissa, np.int64), 15 - np.asarray(shift, np.int64)
+    reduced = np.where(mantissa < 0x7FFF0000, (mantissa + (1 << 15)) >> 16, 0x7FFF)
+    result = (np.asarray(x, np.int64) * reduced + (np.int64(1) << (total - 1))) >> total
+    wrapped: Array = ((result + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)  # int32 arithmetic
+    return wrapped
 
 
 def limits(dtype: DType) -> tuple[int, int]:
