@@ -6,10 +6,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ir import DType
+from thimble.ops.arithmetic import accept, centred, plain, rescaled, scale_of, stored
 from thimble.ops.elementwise import Unary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class Abs(Unary):
     OP: ClassVar[str] = "ABS"
     OPTIONS: ClassVar[str] = "AbsOptions"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Distance from the zero point, rescaled where the scales differ.
+
+        Source: tensorflow/lite/micro/kernels/elementwise.cc.
+        """
+        dtype, out = accept(self.OP, call, DType.FLOAT32, DType.INT8, DType.INT16), call.outputs[0]
+        if dtype is DType.FLOAT32 or call.tensor(0).quant is None:
+            return (plain(np.abs(call.value(0)), out),)
+        x, source, result = np.abs(centred(call, 0)), float(scale_of(call.tensor(0))), float(scale_of(out))
+        return (stored(x if source == result else rescaled(x, source / result), out),)

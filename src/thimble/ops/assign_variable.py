@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.ops.numerics import Array, Call
+from thimble.ops.resources import key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +17,12 @@ class AssignVariable(Attrs):
     OPTIONS: ClassVar[str] = "AssignVariableOptions"
 
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
+        return ()
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Keep a copy of operand 1.
+
+        Source: tensorflow/lite/micro/kernels/assign_variable.cc.
+        """
+        call.state[key_of(call.value(0))] = call.value(1).copy()
         return ()

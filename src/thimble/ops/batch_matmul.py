@@ -6,8 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.convolution import centred, check_types, product_scale, requantized
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import broadcast, operand
+
+_TYPES = ((DType.FLOAT32, DType.FLOAT32), (DType.INT8, DType.INT8), (DType.INT16, DType.INT16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +34,16 @@ class BatchMatMul(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return outputs[0].elements * operand(inputs, 0, "left").shape[-2 if self.adj_x else -1]
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Both operands lose their zero points.
+
+        Source: BatchMatMul, tensorflow/lite/kernels/internal/reference/batch_matmul.h.
+        """
+        check_types(self.OP, call, _TYPES, 0, 1)
+        left, right, output = centred(call, 0), centred(call, 1), call.outputs[0]
+        sums = (left.swapaxes(-1, -2) if self.adj_x else left) @ (right.swapaxes(-1, -2) if self.adj_y else right)
+        if output.dtype is DType.FLOAT32:
+            return (sums.astype(np.float32),)
+        scale = product_scale(call.tensor(0), call.tensor(1), output)
+        return (requantized(sums, [scale], output, wide=output.dtype is DType.INT16),)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import NARROW, moved, numbers, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
 
 
@@ -32,3 +34,17 @@ class BatchToSpaceND(Attrs):
         spatial = tuple(x[i + 1] * block[i] - crops[2 * i] - crops[2 * i + 1] for i in range(m))
         require(min(spatial, default=0) >= 0, f"crops {list(crops)} are larger than what they crop")
         return ((x[0] // cells, *spatial, *x[m + 1 :]),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Images woven into one, then cropped.
+
+        Source: BatchToSpaceND, tensorflow/lite/kernels/internal/reference/batch_to_space_nd.h.
+        """
+        x, block, crops = moved(call, self.OP, NARROW), numbers(call, 1), numbers(call, 2)
+        m, batch = len(block), call.outputs[0].shape[0]
+        cells = x.reshape(*block, batch, *x.shape[1:])
+        woven = [axis for i in range(m) for axis in (m + 1 + i, i)]
+        wide = cells.transpose(m, *woven, *range(2 * m + 1, cells.ndim))
+        whole = wide.reshape(batch, *(x.shape[i + 1] * block[i] for i in range(m)), *x.shape[m + 1 :])
+        kept = (slice(None), *(slice(crops[2 * i], whole.shape[i + 1] - crops[2 * i + 1]) for i in range(m)))
+        return shaped(call, whole[kept])

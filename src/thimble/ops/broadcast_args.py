@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.movement import moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
 
 
@@ -18,3 +22,14 @@ class BroadcastArgs(Attrs):
         x, y = operand(inputs, 0, "left").shape, operand(inputs, 1, "right").shape
         require(len(x) == 1 and len(y) == 1, f"operands of shape {list(x)} and {list(y)}: two vectors are required")
         return ((max(x[0], y[0]),),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The shape to which two shapes broadcast.
+
+        Source: BroadcastArgsEval, tensorflow/lite/micro/kernels/broadcast_args.cc.
+        """
+        allowed = (DType.INT32, DType.INT64)
+        x, y = moved(call, self.OP, allowed), moved(call, self.OP, allowed, 1)
+        rank = max(len(x), len(y))
+        left, right = np.pad(x, (rank - len(x), 0), constant_values=1), np.pad(y, (rank - len(y), 0), constant_values=1)
+        return shaped(call, np.where(left == 1, right, left))

@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import broadcast, integers, operand
 
 
@@ -21,3 +25,10 @@ class BroadcastTo(Attrs):
             return None
         require(broadcast(x, wanted) == wanted, f"shape {list(x)} does not broadcast to {list(wanted)}")
         return (wanted,)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The input repeated, of any type.
+
+        Source: BroadcastToEval, tensorflow/lite/micro/kernels/broadcast_to.cc.
+        """
+        return shaped(call, np.broadcast_to(moved(call, self.OP), call.outputs[0].shape))

@@ -6,9 +6,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ops.arithmetic import of_floats
 from thimble.ops.elementwise import Unary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class Ceil(Unary):
     OP: ClassVar[str] = "CEIL"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Rounded up.
+
+        Source: tensorflow/lite/micro/kernels/ceil.cc, tensorflow/lite/kernels/internal/reference/ceil.h.
+        """
+        return of_floats(self.OP, call, np.ceil)

@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Activation, Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Activation, Attrs, DType, Quant, Shape, Tensor, require
+from thimble.ops.movement import WIDE, moved, same_quant, shaped, unsupported
+from thimble.ops.numerics import Array, Call, quant_of
 from thimble.ops.shapes import axis_of, joined, operand
 
 
@@ -27,3 +31,31 @@ class Concatenation(Attrs):
 
     def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
         return joined(inputs) if self.axis == 0 else None
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The operands joined: int8 in one scale (TFLM does not rescale), uint8 rescaled to the output's.
+
+        Source: ConcatenationPrepare, tensorflow/lite/micro/kernels/concatenation.cc;
+            ConcatenationWithScaling, kernels/internal/reference/concatenation.h.
+        """
+        if self.fused_activation_function is not Activation.NONE:
+            raise unsupported(self.OP, "a fused activation")
+        output, allowed = call.outputs[0], (*WIDE, DType.INT64, DType.BOOL)
+        parts = [moved(call, self.OP, allowed, i) for i in range(len(call.inputs))]
+        for i, part in enumerate(parts):
+            if output.dtype is DType.INT8 and not same_quant(call.tensor(i), output):
+                raise unsupported(self.OP, f"operand {i} in another scale than the output")
+            if output.dtype is DType.INT16 and quant_of(call.tensor(i)).zero_point[0] != 0:
+                raise unsupported(self.OP, f"operand {i} with a zero point")
+            if output.dtype is DType.UINT8 and not same_quant(call.tensor(i), output):
+                parts[i] = rescaled(part, quant_of(call.tensor(i)), quant_of(output))
+        return shaped(call, np.concatenate(parts, axis=self.axis))
+
+
+def rescaled(x: Array, given: Quant, wanted: Quant) -> Array:
+    """Bytes of one scale in another, by way of single-precision floats."""
+    scale = np.float32(given.scale[0]) * (np.float32(1) / np.float32(wanted.scale[0]))
+    real = x.astype(np.float32) * scale + np.float32(-given.zero_point[0]) * scale
+    rounded = np.copysign(np.floor(np.abs(real.astype(np.float64)) + 0.5), real)
+    result: Array = np.clip(rounded + wanted.zero_point[0], 0, 255).astype(np.uint8)
+    return result

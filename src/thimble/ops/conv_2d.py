@@ -7,7 +7,19 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
+from thimble.ops.convolution import (
+    WITH_WEIGHTS,
+    accumulates_wide,
+    bias_types,
+    check_types,
+    convolved,
+    data_and_filters,
+    taps,
+)
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand, window
 
 
@@ -34,3 +46,24 @@ class Conv2D(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return outputs[0].elements * math.prod(operand(inputs, 1, "filters").shape[1:])
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Every group of filters sees its own input channels.
+
+        Source: reference_integer_ops::ConvPerChannel and reference_ops::Conv,
+        tensorflow/lite/kernels/internal/reference/integer_ops/conv.h and reference/conv.h.
+        """
+        check_types(self.OP, call, WITH_WEIGHTS, 0, 1)
+        x, filters = data_and_filters(call, 0, 1)
+        biases = bias_types(call.tensor(0).dtype)
+        wide = accumulates_wide(self.OP, call, 2, self.quantized_bias_type, biases)
+        count, rows, cols, depth = filters.shape
+        groups = x.shape[3] // depth
+        grouped = filters.reshape(groups, count // groups, rows, cols, depth).transpose(2, 3, 0, 4, 1)
+        shape = call.outputs[0].shape
+        stride, dilation = (self.stride_h, self.stride_w), (self.dilation_h_factor, self.dilation_w_factor)
+        sums = np.zeros((groups, math.prod(shape[:3]), count // groups))
+        for (row, col), cells in taps(x, (rows, cols), stride, self.padding, dilation):
+            sums += cells.reshape(-1, groups, depth).transpose(1, 0, 2) @ grouped[row, col]
+        output = sums.transpose(1, 0, 2).reshape(shape)
+        return (convolved(call, output, (0, 1, 2), self.fused_activation_function, wide=wide),)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import NARROW, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
 
 
@@ -21,3 +23,13 @@ class DepthToSpace(Attrs):
         require(len(x) == 4, f"the input has {len(x)} dimensions, 4 are required")
         require(b > 0 and x[3] % (b * b) == 0, f"{x[3]} channels do not divide into blocks of {b} x {b}")
         return ((x[0], x[1] * b, x[2] * b, x[3] // (b * b)),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Channels spread over blocks of pixels.
+
+        Source: tensorflow/lite/micro/kernels/depth_to_space.cc.
+        """
+        x, b = moved(call, self.OP, NARROW), self.block_size
+        n, rows, cols, channels = x.shape
+        blocks = x.reshape(n, rows, cols, b, b, channels // (b * b))
+        return shaped(call, blocks.transpose(0, 1, 3, 2, 4, 5))

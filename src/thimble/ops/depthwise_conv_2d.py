@@ -7,7 +7,19 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Activation, Attrs, Padding, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
+from thimble.ops.convolution import (
+    WITH_WEIGHTS,
+    accumulates_wide,
+    bias_types,
+    check_types,
+    convolved,
+    data_and_filters,
+    taps,
+)
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand, window
 
 
@@ -37,3 +49,20 @@ class DepthwiseConv2D(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return outputs[0].elements * math.prod(operand(inputs, 1, "filters").shape[1:3])
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Output channel `c * multiplier + m` is input channel c under its filter m.
+
+        Source: reference_integer_ops::DepthwiseConvPerChannel and reference_ops::DepthwiseConv,
+        tensorflow/lite/kernels/internal/reference/integer_ops/depthwise_conv.h and reference/depthwiseconv_float.h.
+        """
+        check_types(self.OP, call, WITH_WEIGHTS, 0, 1)
+        biases = bias_types(call.tensor(0).dtype)[-1:]  # beside int16 the kernel reads int64 whatever the bias says
+        wide = accumulates_wide(self.OP, call, 2, DType.INT64, biases)
+        x, filters = data_and_filters(call, 0, 1)
+        x = np.repeat(x, filters.shape[3] // x.shape[3], axis=3)
+        stride, dilation = (self.stride_h, self.stride_w), (self.dilation_h_factor, self.dilation_w_factor)
+        sums = np.zeros(call.outputs[0].shape)
+        for (row, col), cells in taps(x, filters.shape[1:3], stride, self.padding, dilation):
+            sums += cells * filters[0, row, col]
+        return (convolved(call, sums, (0, 1, 2), self.fused_activation_function, wide=wide),)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import WIDE, moved, numbers, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
 
 
@@ -20,3 +22,14 @@ class DynamicUpdateSlice(Attrs):
         fits = len(x) == len(update) and all(u <= d for u, d in zip(update, x, strict=True))
         require(fits, f"an update of shape {list(update)} does not fit in {list(x)}")
         return (x,)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Operand 1 written over operand 0, moved so far that it lies inside.
+
+        Source: EvalImpl, tensorflow/lite/micro/kernels/dynamic_update_slice.cc.
+        """
+        x, update = moved(call, self.OP, WIDE).copy(), call.value(1)
+        room = [d - u for d, u in zip(x.shape, update.shape, strict=True)]
+        begin = [min(max(0, b), r) for b, r in zip(numbers(call, 2), room, strict=True)]
+        x[tuple(slice(b, b + u) for b, u in zip(begin, update.shape, strict=True))] = update
+        return shaped(call, x)

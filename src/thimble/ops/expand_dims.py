@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import MEDIUM, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, integers, operand
 
 
@@ -22,3 +24,10 @@ class ExpandDims(Attrs):
         require(len(axes) == 1, f"{len(axes)} axes are given, 1 is required")
         axis = axis_of(axes[0], len(x) + 1)
         return ((*x[:axis], 1, *x[axis:]),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The same elements.
+
+        Source: ExpandDimsEval, tensorflow/lite/micro/kernels/expand_dims.cc.
+        """
+        return shaped(call, moved(call, self.OP, MEDIUM))

@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.movement import moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
 
 
@@ -21,3 +25,11 @@ class Fill(Attrs):
             return None
         require(min(wanted, default=0) >= 0, f"shape {list(wanted)} is not allowed")
         return (wanted,)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The scalar of operand 1 everywhere.
+
+        Source: FillEval, tensorflow/lite/micro/kernels/fill.cc.
+        """
+        value = moved(call, self.OP, (DType.FLOAT32, DType.INT32, DType.INT8), 1)
+        return shaped(call, np.broadcast_to(value.reshape(()), call.outputs[0].shape))

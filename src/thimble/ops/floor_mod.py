@@ -6,10 +6,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ir import DType
+from thimble.ops.arithmetic import accept, plain
 from thimble.ops.elementwise import Binary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class FloorMod(Binary):
     OP: ClassVar[str] = "FLOOR_MOD"
     OPTIONS: ClassVar[str] = "FloorModOptions"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Remainder of floats with the sign of the divisor.
+
+        Source: tensorflow/lite/micro/kernels/floor_mod.cc, tensorflow/lite/kernels/internal/reference/floor_mod.h.
+        """
+        accept(self.OP, call, DType.FLOAT32)
+        divisor = call.value(1)
+        with np.errstate(all="ignore"):
+            rest = np.fmod(call.value(0), divisor)
+            return (
+                plain(np.where((rest != 0) & ((divisor < 0) != (rest < 0)), rest + divisor, rest), call.outputs[0]),
+            )

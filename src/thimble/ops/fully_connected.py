@@ -7,7 +7,23 @@ import enum
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Activation, Attrs, DType, Shape, Tensor, require
+from thimble.ops.convolution import (
+    WITH_WEIGHTS,
+    accumulates_wide,
+    bias_types,
+    centred,
+    channel_scales,
+    check_types,
+    clamped,
+    product_scale,
+    requantized,
+    with_bias,
+)
+from thimble.ops.numerics import Array, Call, quant_of
 from thimble.ops.shapes import operand
 
 
@@ -44,3 +60,24 @@ class FullyConnected(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return outputs[0].elements * operand(inputs, 1, "weights").shape[-1]
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """With several scales the weights' zero points are not read.
+
+        Source: reference_integer_ops::FullyConnected and FullyConnectedPerChannel, reference_ops::FullyConnected,
+        tensorflow/lite/kernels/internal/reference/integer_ops/fully_connected.h and reference/fully_connected.h.
+        """
+        check_types(self.OP, call, WITH_WEIGHTS, 0, 1)
+        x, weights, output = call.tensor(0), call.tensor(1), call.outputs[0]
+        wide = accumulates_wide(self.OP, call, 2, self.quantized_bias_type, bias_types(x.dtype))
+        per_channel = quant_of(weights).per_channel
+        if per_channel and weights.dtype is DType.INT4:
+            raise UnsupportedOperatorError(f"{self.OP}: there is no reference for int4 weights with several scales")
+        matrix = call.value(1).astype(np.float64) if per_channel else centred(call, 1)
+        vectors = centred(call, 0).reshape(-1, matrix.shape[1])
+        sums = with_bias((vectors @ matrix.T).reshape(output.shape), call, 2)
+        if x.dtype is DType.FLOAT32:
+            return (clamped(sums, self.fused_activation_function),)
+        scales = channel_scales(x, weights, output) if per_channel else [product_scale(x, weights, output)]
+        wide = wide and x.dtype is DType.INT16
+        return (requantized(sums, scales, output, self.fused_activation_function, wide=wide),)

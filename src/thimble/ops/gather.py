@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.movement import NARROW, axis_number, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, operand
 
 
@@ -26,3 +31,16 @@ class Gather(Attrs):
         require(0 <= batch <= min(axis, len(where)), f"{batch} batch axes with axis {axis} and indices {list(where)}")
         require(x[:batch] == where[:batch], f"the first {batch} extents of {list(x)} and {list(where)} must be equal")
         return (x[:axis] + where[batch:] + x[axis + 1 :],)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Slices of the axis at the indices of operand 1.
+
+        Source: Gather, tensorflow/lite/micro/kernels/gather.cc.
+        """
+        x, where = moved(call, self.OP, NARROW), moved(call, self.OP, (DType.INT32,), 1)
+        axis = axis_number(self.axis, x.ndim)
+        batch = axis_number(self.batch_dims, where.ndim)
+        sets, outer = math.prod(x.shape[:batch]), math.prod(x.shape[batch:axis])
+        blocks = x.reshape(sets, outer, x.shape[axis], math.prod(x.shape[axis + 1 :]))
+        set_index, outer_index = np.arange(sets)[:, None, None], np.arange(outer)[None, :, None]
+        return shaped(call, blocks[set_index, outer_index, where.reshape(sets, 1, math.prod(where.shape[batch:]))])

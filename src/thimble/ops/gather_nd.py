@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.movement import NARROW, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
 
 
@@ -20,3 +24,11 @@ class GatherNd(Attrs):
         require(len(where) >= 1, "the indices are a scalar, one dimension is the least allowed")
         require(where[-1] <= len(x), f"positions of {where[-1]} numbers in a tensor of rank {len(x)}")
         return (where[:-1] + x[where[-1] :],)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Elements or slices at the positions of operand 1.
+
+        Source: GatherNd, tensorflow/lite/micro/kernels/gather_nd.cc.
+        """
+        x, where = moved(call, self.OP, NARROW), moved(call, self.OP, (DType.INT32,), 1)
+        return shaped(call, x[tuple(np.moveaxis(where, -1, 0))])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.ops.numerics import Array, Call
+from thimble.ops.resources import run_graph, shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +23,12 @@ class If(Attrs):
 
     def subgraphs(self) -> tuple[int, ...]:
         return (self.then_subgraph_index, self.else_subgraph_index)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Outputs of the graph that the condition picks.
+
+        Source: tensorflow/lite/micro/kernels/if.cc.
+        """
+        branch = self.then_subgraph_index if call.value(0).item() else self.else_subgraph_index
+        operands = tuple(call.value(i) for i in range(1, len(call.values)))
+        return shaped(call, run_graph(call, branch, operands))

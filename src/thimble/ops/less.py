@@ -6,10 +6,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ir import DType
+from thimble.ops.arithmetic import compared
 from thimble.ops.elementwise import Binary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class Less(Binary):
     OP: ClassVar[str] = "LESS"
     OPTIONS: ClassVar[str] = "LessOptions"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Booleans; int8 operands are brought to one scale first.
+
+        Source: tensorflow/lite/micro/kernels/comparisons.cc, tensorflow/lite/kernels/internal/reference/comparisons.h.
+        """
+        types = (DType.FLOAT32, DType.INT32, DType.INT64, DType.INT8)
+        return compared(self.OP, call, np.less, *types)

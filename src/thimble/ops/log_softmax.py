@@ -6,10 +6,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ir import DType
+from thimble.ops.arithmetic import accept, plain, scale_of
 from thimble.ops.elementwise import Unary
+from thimble.ops.fixed_point import exp_on_negative, log_from_one
+from thimble.ops.numerics import (
+    Array,
+    Call,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    rounding_shift_right,
+)
+from thimble.ops.softmax import softmax_scaling
 
 
 @dataclass(frozen=True, slots=True)
 class LogSoftmax(Unary):
     OP: ClassVar[str] = "LOG_SOFTMAX"
     OPTIONS: ClassVar[str] = "LogSoftmaxOptions"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """`x - max - log(sum(exp(x - max)))` along the last axis; int8 has scale 1/16 and zero point 127.
+
+        Source: tensorflow/lite/micro/kernels/log_softmax.cc, tensorflow/lite/kernels/internal/reference/log_softmax.h.
+        """
+        x, out = call.value(0), call.outputs[0]
+        if accept(self.OP, call, DType.FLOAT32, DType.INT8) is DType.FLOAT32:
+            below = x - x.max(axis=-1, keepdims=True)
+            return (plain(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)), out),)
+        mantissa, shift, lowest = softmax_scaling(float(scale_of(call.tensor(0))), 1.0)
+        below = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
+        scaled = multiply_by_quantized_multiplier(np.maximum(below, lowest), mantissa, shift)
+        powers = rounding_shift_right(exp_on_negative(scaled, 5), 12)
+        total = log_from_one(np.where(below >= lowest, powers, 0).sum(axis=-1, keepdims=True), 12, 5)
+        back = quantize_multiplier((1 << (31 - shift)) / mantissa)
+        bound = np.maximum(lowest - 1, multiply_by_quantized_multiplier(total - (1 << 31), *back))
+        result = np.clip(rounding_shift_right(scaled - total, 22) + 127, -128, 127)
+        return (np.where(below > bound, result, -128).astype(np.int8).reshape(out.shape),)

@@ -6,9 +6,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ir import DType
+from thimble.ops import fixed_point
+from thimble.ops.arithmetic import accept, by_table, of_floats, scale_of
 from thimble.ops.elementwise import Unary
+from thimble.ops.numerics import Array, Call, quant_of, rounding_shift_right
+from thimble.ops.sigmoid import logistic16, to_q4
 
 
 @dataclass(frozen=True, slots=True)
 class Logistic(Unary):
     OP: ClassVar[str] = "LOGISTIC"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """int8 in fixed point with 4 integer bits, int16 by a table of 256 entries.
+
+        Source: tensorflow/lite/micro/kernels/logistic.cc and logistic_common.cc,
+        tensorflow/lite/kernels/internal/reference/integer_ops/logistic.h.
+        """
+        dtype, tensor = accept(self.OP, call, DType.FLOAT32, DType.INT8, DType.INT16), call.tensor(0)
+        if dtype is DType.FLOAT32:
+            return of_floats(self.OP, call, lambda x: np.float32(1) / (np.float32(1) + np.exp(-x)))
+        if dtype is DType.INT16:
+            return (logistic16(call.value(0), scale_of(tensor)).reshape(call.outputs[0].shape),)
+
+        def level(q: Array) -> Array:
+            x, beyond = to_q4(q - quant_of(tensor).zero_point[0], scale_of(tensor))
+            y = np.clip(rounding_shift_right(fixed_point.logistic(x, 4), 23) - 128, -128, 127)
+            return np.where(beyond == 0, y, np.where(beyond < 0, -128, 127))
+
+        return by_table(call, level)

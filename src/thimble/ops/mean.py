@@ -6,9 +6,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ops.reduction import Reducer
+from thimble.ops.numerics import Array, Call
+from thimble.ops.reduction import Reducer, total
 
 
 @dataclass(frozen=True, slots=True)
 class Mean(Reducer):
     OP: ClassVar[str] = "MEAN"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Sums divided by the number of elements.
+
+        Source: EvalMeanHelper, tensorflow/lite/micro/kernels/reduce_common.cc.
+        """
+        return total(call, self.OP, mean=True)

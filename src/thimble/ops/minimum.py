@@ -6,10 +6,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ops.arithmetic import MOST_NUMBERS, accept, plain
 from thimble.ops.elementwise import Binary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class Minimum(Binary):
     OP: ClassVar[str] = "MINIMUM"
     OPTIONS: ClassVar[str] = "MaximumMinimumOptions"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The smaller element, in whatever scale it has.
+
+        Source: tensorflow/lite/micro/kernels/maximum_minimum.cc.
+        """
+        accept(self.OP, call, *MOST_NUMBERS)
+        return (plain(np.where(call.value(0) < call.value(1), call.value(0), call.value(1)), call.outputs[0]),)

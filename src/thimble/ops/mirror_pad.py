@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import numpy as np
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import NARROW, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand, padded
 
 
@@ -35,3 +39,12 @@ class MirrorPad(Attrs):
         fits = all(p == 0 or p <= limit for p, limit in zip(pads, most, strict=True))
         require(fits, f"paddings {list(pads)} of {list(x)} are larger than what there is to reflect")
         return (output,)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Reflections on all sides.
+
+        Source: MirrorPadEval, tensorflow/lite/micro/kernels/mirror_pad.cc.
+        """
+        pads = [(int(before), int(after)) for before, after in call.value(1)]
+        mode: Literal["symmetric", "reflect"] = "symmetric" if self.mode is MirrorPadMode.SYMMETRIC else "reflect"
+        return shaped(call, np.pad(moved(call, self.OP, NARROW), pads, mode))

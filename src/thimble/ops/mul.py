@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Activation
+from thimble.ir import Activation, DType
+from thimble.ops.arithmetic import QUANTIZED, accept, centred, plain, rescaled, scale_of, stored
 from thimble.ops.elementwise import Binary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +17,17 @@ class Mul(Binary):
     OP: ClassVar[str] = "MUL"
     OPTIONS: ClassVar[str] = "MulOptions"
     fused_activation_function: Activation = Activation.NONE
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Product, rescaled to the output; int32 without a scale wraps around.
+
+        Source: tensorflow/lite/micro/kernels/mul_common.cc,
+        tensorflow/lite/kernels/internal/reference/integer_ops/mul.h.
+        """
+        dtype = accept(self.OP, call, DType.FLOAT32, DType.INT32, *QUANTIZED)
+        out = call.outputs[0]
+        if dtype not in QUANTIZED:
+            return (plain(call.value(0) * call.value(1), out, self.fused_activation_function),)
+        left, right, result = (float(scale_of(t)) for t in (call.tensor(0), call.tensor(1), out))
+        product = rescaled(centred(call, 0) * centred(call, 1), left * right / result)
+        return (stored(product, out, self.fused_activation_function),)

@@ -6,10 +6,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ops.arithmetic import of_floats
 from thimble.ops.elementwise import Unary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class Neg(Unary):
     OP: ClassVar[str] = "NEG"
     OPTIONS: ClassVar[str] = "NegOptions"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The element with the other sign.
+
+        Source: tensorflow/lite/micro/kernels/neg.cc, tensorflow/lite/kernels/internal/reference/neg.h.
+        """
+        return of_floats(self.OP, call, np.negative)

@@ -103,9 +103,15 @@ def activation_range(activation: Activation, tensor: Tensor) -> tuple[int, int]:
 
 
 def activate(x: Array, activation: Activation) -> Array:
-    """A fused activation on floats."""
+    """An activation on floats, all six of them.
+
+    Source: ActivationValFloat, tensorflow/lite/micro/kernels/activation_utils.h. Fused activations of other kernels
+    only clamp.
+    """
+    if activation is Activation.TANH:
+        return np.tanh(x)
+    if activation is Activation.SIGN_BIT:
+        return np.signbit(x).astype(x.dtype)
     bounds = {Activation.RELU: (0.0, np.inf), Activation.RELU6: (0.0, 6.0), Activation.RELU_N1_TO_1: (-1.0, 1.0)}
     low, high = bounds.get(activation, (-np.inf, np.inf))
-    return (
-        np.tanh(x) if activation is Activation.TANH else np.clip(x, np.float32(low), np.float32(high)).astype(x.dtype)
-    )
+    return np.clip(x, np.float32(low), np.float32(high)).astype(x.dtype)

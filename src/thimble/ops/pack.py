@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.movement import WIDE, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, joined, operand
 
 
@@ -26,3 +30,11 @@ class Pack(Attrs):
 
     def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
         return joined(inputs) if self.axis == 0 else None
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The operands along a new axis; their scales are not looked at.
+
+        Source: PackEval, tensorflow/lite/micro/kernels/pack.cc.
+        """
+        parts = [moved(call, self.OP, (*WIDE, DType.INT64), i) for i in range(len(call.inputs))]
+        return shaped(call, np.stack(parts, axis=self.axis))

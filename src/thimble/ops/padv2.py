@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.ops.movement import pad_with
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand, padded
 
 
@@ -20,3 +22,10 @@ class PadV2(Attrs):
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         x, pads = operand(inputs, 0, "input").shape, integers(operand(inputs, 1, "paddings"))
         return None if pads is None else (padded(x, pads),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The value of operand 2 around the input, in the scale of the output.
+
+        Source: PadEval, tensorflow/lite/micro/kernels/pad.cc.
+        """
+        return pad_with(call, self.OP)

@@ -6,9 +6,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ops.reduction import Reducer
+from thimble.ir import DType
+from thimble.ops.movement import shaped
+from thimble.ops.numerics import Array, Call
+from thimble.ops.reduction import Reducer, folded
 
 
 @dataclass(frozen=True, slots=True)
 class ReduceAll(Reducer):
     OP: ClassVar[str] = "REDUCE_ALL"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Whether all elements are true.
+
+        Source: EvalAllHelper, tensorflow/lite/micro/kernels/reduce_common.cc.
+        """
+        return shaped(call, folded(call, self.OP, (DType.BOOL,)).min(axis=0, initial=True))

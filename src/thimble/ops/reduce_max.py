@@ -6,9 +6,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ops.reduction import Reducer
+from thimble.ops.numerics import Array, Call
+from thimble.ops.reduction import Reducer, extreme
 
 
 @dataclass(frozen=True, slots=True)
 class ReduceMax(Reducer):
     OP: ClassVar[str] = "REDUCE_MAX"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The largest element.
+
+        Source: EvalMaxHelper, tensorflow/lite/micro/kernels/reduce_common.cc.
+        """
+        return extreme(call, self.OP, largest=True)

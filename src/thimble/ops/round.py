@@ -6,9 +6,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ops.arithmetic import of_floats
 from thimble.ops.elementwise import Unary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class Round(Unary):
     OP: ClassVar[str] = "ROUND"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """To the nearest whole number, halves to the even one.
+
+        Source: tensorflow/lite/micro/kernels/round.cc, tensorflow/lite/kernels/internal/reference/round.h.
+        """
+        return of_floats(self.OP, call, np.rint)

@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor
+import numpy as np
+
+from thimble.ir import Attrs, DType, Shape, Tensor
+from thimble.ops.movement import MEDIUM, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import broadcast, operand
 
 
@@ -18,3 +22,12 @@ class SelectV2(Attrs):
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         names = ("condition", "if true", "if false")
         return (broadcast(*(operand(inputs, i, what).shape for i, what in enumerate(names))),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Operand 1 where operand 0 holds, else operand 2; scales are not looked at.
+
+        Source: SelectEval, tensorflow/lite/micro/kernels/select.cc.
+        """
+        x, y = moved(call, self.OP, MEDIUM, 1), moved(call, self.OP, MEDIUM, 2)
+        chosen = np.where(moved(call, self.OP, (DType.BOOL,)), x, y)
+        return shaped(call, np.broadcast_to(chosen, call.outputs[0].shape))

@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from thimble.ir import Attrs, DType, Shape, Tensor
+from thimble.ops.movement import shaped, unsupported
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
 
 
@@ -21,3 +25,12 @@ class ShapeOf(Attrs):
 
     def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
         return operand(inputs, 0, "input").shape
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The extents of the input, of any type.
+
+        Source: ShapeEval, tensorflow/lite/micro/kernels/shape.cc.
+        """
+        if call.outputs[0].dtype is not DType.INT32:
+            raise unsupported(self.OP, f"type {call.outputs[0].dtype.label}")
+        return shaped(call, np.array(call.tensor(0).shape, np.int32))

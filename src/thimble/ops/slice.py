@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.movement import WIDE, moved, numbers, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
 
 
@@ -27,3 +29,11 @@ class Slice(Attrs):
         fits = all(b >= 0 and s >= 0 and b + s <= d for d, b, s in zip(x, begin, block, strict=True))
         require(fits, f"a block of {list(size)} from {list(begin)} lies outside {list(x)}")
         return (block,)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The block from operand 1 on, of the output's shape.
+
+        Source: SliceEval, tensorflow/lite/micro/kernels/slice.cc.
+        """
+        x, begin = moved(call, self.OP, (*WIDE, DType.BOOL)), numbers(call, 1)
+        return shaped(call, x[tuple(slice(b, b + s) for b, s in zip(begin, call.outputs[0].shape, strict=True))])

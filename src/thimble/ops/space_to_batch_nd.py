@@ -7,7 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import NARROW, moved, numbers, shaped
+from thimble.ops.numerics import Array, Call, quant_of
 from thimble.ops.shapes import integers, operand, padded
 
 
@@ -30,3 +34,21 @@ class SpaceToBatchND(Attrs):
         fits = all(d % b == 0 for d, b in zip(wide, block, strict=True))
         require(fits, f"padded extents {list(wide)} do not divide into blocks of {list(block)}")
         return ((x[0] * math.prod(block), *(d // b for d, b in zip(wide, block, strict=True)), *x[m + 1 :]),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Every block's elements go to images of their own; what is padded is the zero point.
+
+        As LiteRT has it. TFLM does not set the value: it pads with what happens to be in the memory.
+
+        Source: SpaceToBatchND, tensorflow/lite/kernels/internal/reference/space_to_batch_nd.h.
+        """
+        x, block = moved(call, self.OP, NARROW), numbers(call, 1)
+        m = len(block)
+        around = [(int(before), int(after)) for before, after in call.value(2).reshape(m, 2)]
+        byte = x.dtype in (np.int8, np.uint8)
+        zero = x.dtype.type(quant_of(call.outputs[0]).zero_point[0] if byte else 0)
+        x = np.pad(x, [(0, 0), *around, *[(0, 0)] * (x.ndim - m - 1)], constant_values=zero)
+        pairs = [n for i, b in enumerate(block) for n in (x.shape[i + 1] // b, b)]
+        cells = x.reshape(x.shape[0], *pairs, *x.shape[m + 1 :])
+        inside, outside = range(2, 2 * m + 1, 2), range(1, 2 * m, 2)
+        return shaped(call, cells.transpose(*inside, 0, *outside, *range(2 * m + 1, cells.ndim)))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import NARROW, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
 
 
@@ -22,3 +24,13 @@ class SpaceToDepth(Attrs):
         fits = b > 0 and x[1] % b == 0 and x[2] % b == 0
         require(fits, f"{x[1]} rows and {x[2]} columns do not divide into blocks of {b} x {b}")
         return ((x[0], x[1] // b, x[2] // b, x[3] * b * b),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Blocks of pixels stacked in the channels.
+
+        Source: tensorflow/lite/micro/kernels/space_to_depth.cc.
+        """
+        x, b = moved(call, self.OP, NARROW), self.block_size
+        n, rows, cols, channels = x.shape
+        blocks = x.reshape(n, rows // b, b, cols // b, b, channels)
+        return shaped(call, blocks.transpose(0, 1, 3, 2, 4, 5))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import cut, numbers
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import MOST_OUTPUTS, axis_of, integers, operand
 
 
@@ -25,3 +27,10 @@ class Split(Attrs):
         require(0 < parts <= MOST_OUTPUTS, f"{parts} parts, 1 to {MOST_OUTPUTS} are allowed")
         require(x[axis] % parts == 0, f"axis {axis} of {list(x)} does not divide into {parts} equal parts")
         return ((*x[:axis], x[axis] // parts, *x[axis + 1 :]),) * parts
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Equal parts.
+
+        Source: SplitImpl, tensorflow/lite/micro/kernels/split.cc.
+        """
+        return cut(call, self.OP, 1, numbers(call, 0)[0])

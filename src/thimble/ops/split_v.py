@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import cut, numbers
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, integers, operand
 
 
@@ -31,3 +33,10 @@ class SplitV(Attrs):
         fits = sizes.count(-1) <= 1 and min(parts, default=0) >= 0 and sum(parts) == x[axis]
         require(fits, f"sizes {list(sizes)} do not add up to axis {axis} of {list(x)}")
         return tuple((*x[:axis], part, *x[axis + 1 :]) for part in parts)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Parts as long as the outputs.
+
+        Source: SplitImpl, tensorflow/lite/micro/kernels/split_v.cc.
+        """
+        return cut(call, self.OP, 0, numbers(call, 2)[0])

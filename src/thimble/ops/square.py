@@ -6,10 +6,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from thimble.ops.arithmetic import of_floats
 from thimble.ops.elementwise import Unary
+from thimble.ops.numerics import Array, Call
 
 
 @dataclass(frozen=True, slots=True)
 class Square(Unary):
     OP: ClassVar[str] = "SQUARE"
     OPTIONS: ClassVar[str] = "SquareOptions"
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The element times itself.
+
+        Source: tensorflow/lite/micro/kernels/elementwise.cc.
+        """
+        return of_floats(self.OP, call, np.square)

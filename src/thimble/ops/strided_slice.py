@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.ops.movement import WIDE, moved, numbers, shaped, unsupported
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
 
 
@@ -48,7 +50,7 @@ class StridedSlice(Attrs):
             if self.new_axis_mask >> entry & 1:
                 output.append(1)
                 continue
-            extent = self._extent(entry, x[axis], begin[entry], end[entry], strides[entry])
+            extent = len(self._positions(entry, x[axis], begin[entry], end[entry], strides[entry]))
             output += [] if self.shrink_axis_mask >> entry & 1 else [extent]
             axis += 1
         return (tuple(output),)
@@ -80,14 +82,34 @@ class StridedSlice(Attrs):
         entries: list[tuple[int | None, int]] = [(None, whole) if i in dots else (i, 0) for i in range(count)]
         return entries if dots else [*entries, (None, whole)]
 
-    def _extent(self, entry: int, size: int, begin: int, end: int, stride: int) -> int:
-        """How many of an axis's `size` elements the entry takes."""
+    def _positions(self, entry: int, size: int, begin: int, end: int, stride: int) -> range:
+        """Which of an axis's `size` elements the entry takes."""
         require(stride != 0, "a stride of 0 is not allowed")
         first = None if self.begin_mask >> entry & 1 else begin
         if self.shrink_axis_mask >> entry & 1:
             inside = -size <= begin < size if first is not None else size > 0
             require(inside, f"element {begin} lies outside an axis of {size}")
-            return 1
+            start = slice(first, None, stride).indices(size)[0]
+            return range(start, start + 1)
         start = slice(first, None, stride).indices(size)[0]
         stop = None if self.end_mask >> entry & 1 else start + end if self.offset else end
-        return len(range(*slice(first, stop, stride).indices(size)))
+        return range(*slice(first, stop, stride).indices(size))
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The elements at each axis's positions.
+
+        Source: StridedSliceEval, tensorflow/lite/micro/kernels/strided_slice.cc.
+        """
+        if self.offset:  # TFLM does not look at it, and would take the end as a position
+            raise unsupported(self.OP, "an end that counts from the begin")
+        x = moved(call, self.OP, (*WIDE, DType.BOOL))
+        begin, end, strides = (numbers(call, i) for i in (1, 2, 3))
+        axis, taken = 0, x
+        for entry, skipped in self._entries(len(begin), x.ndim):
+            axis += skipped
+            if entry is None or self.new_axis_mask >> entry & 1:
+                continue
+            positions = self._positions(entry, x.shape[axis], begin[entry], end[entry], strides[entry])
+            taken = taken.take(list(positions), axis)
+            axis += 1
+        return shaped(call, taken)

@@ -3,11 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from thimble.ir import Activation, Attrs, Shape, Tensor, require
+import numpy as np
+
+from thimble.ir import Activation, Attrs, DType, Shape, Tensor, require
+from thimble.ops.convolution import check_types, product_scale, requantized, with_bias
+from thimble.ops.numerics import Array, Call, activate, quant_of
 from thimble.ops.shapes import operand
+
+_TYPES = (
+    (DType.FLOAT32, DType.FLOAT32, DType.FLOAT32, DType.FLOAT32),
+    (DType.INT8, DType.INT8, DType.INT8, DType.INT8),
+    (DType.INT8, DType.INT8, DType.INT16, DType.INT16),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +43,25 @@ class Svdf(Attrs):
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         per_row = operand(inputs, 1, "feature weights").elements + operand(inputs, 2, "time weights").elements
         return operand(inputs, 0, "input").shape[0] * per_row
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The state `[batch,units*rank*steps]` moves on by a step, in place; integers have no activation.
+
+        Source: EvalIntegerSvdfReference and EvalFloatSvdfReference, tensorflow/lite/micro/kernels/svdf_common.cc.
+        """
+        check_types(self.OP, call, _TYPES, 0, 1, 2, 4)
+        x, feature, time, memory = (call.tensor(place) for place in (0, 1, 2, 4))
+        state = call.value(4).reshape(x.shape[0], *time.shape)
+        state[:, :, :-1] = state[:, :, 1:].copy()
+        zero = quant_of(x).zero_point[0] if x.dtype is DType.INT8 else 0
+        newest = (call.value(0).astype(np.float64) - zero) @ call.value(1).astype(np.float64).T
+        rest = quant_of(memory).zero_point[0] if x.dtype is DType.INT8 else 0
+        if x.dtype is DType.INT8:
+            flat = replace(memory, quant=None)  # the zero point is added after clamping, and wraps
+            newest = requantized(newest, [product_scale(x, feature, memory)], flat).astype(np.int64) + rest
+        state[:, :, -1] = newest.astype(state.dtype)
+        filtered = ((state.astype(np.float64) - rest) * call.value(2)).sum(axis=2)
+        sums = with_bias(filtered.reshape(x.shape[0], -1, self.rank).sum(axis=2), call, 3)
+        if x.dtype is DType.FLOAT32:
+            return (activate(sums.astype(np.float32), self.fused_activation_function),)
+        return (requantized(sums, [product_scale(memory, time, call.outputs[0])], call.outputs[0]),)

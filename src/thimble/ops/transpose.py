@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import MEDIUM, moved, numbers, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, integers, operand
 
 
@@ -22,3 +24,10 @@ class Transpose(Attrs):
         axes = tuple(axis_of(a, len(x)) for a in order)
         require(sorted(axes) == list(range(len(x))), f"order {list(order)} is not a permutation of {len(x)} axes")
         return (tuple(x[a] for a in axes),)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The axes in the order of operand 1.
+
+        Source: TransposeEval, tensorflow/lite/micro/kernels/transpose.cc.
+        """
+        return shaped(call, moved(call, self.OP, MEDIUM).transpose(numbers(call, 1)))

@@ -7,8 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
+from thimble.ops.convolution import accumulates_wide, bias_types, check_types, convolved, data_and_filters, margin
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand, window
+
+_TYPES = ((DType.FLOAT32, DType.FLOAT32), (DType.INT8, DType.INT8), (DType.INT16, DType.INT8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +45,27 @@ class TransposeConv(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return operand(inputs, 2, "input").elements * math.prod(operand(inputs, 1, "filters").shape[:3])
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Each input cell adds its filters to the output, a stride apart; what falls outside is dropped.
+
+        Source: reference_integer_ops::TransposeConv and reference_ops::TransposeConv,
+        tensorflow/lite/kernels/internal/reference/integer_ops/transpose_conv.h and reference/transpose_conv.h.
+        """
+        check_types(self.OP, call, _TYPES, 2, 1)
+        kinds = (DType.INT16, DType.INT64) if call.tensor(2).dtype is DType.INT16 else bias_types(call.tensor(2).dtype)
+        wide = accumulates_wide(self.OP, call, 3, DType.INT64, kinds)
+        x, filters = data_and_filters(call, 2, 1)
+        (batch, height, width, _), (depth, rows, cols, _) = x.shape, filters.shape
+        shape, down, across = call.outputs[0].shape, self.stride_h, self.stride_w
+        top = margin(shape[1], rows, down, self.padding)
+        left = margin(shape[2], cols, across, self.padding)
+        reach = (max(top + shape[1], (height - 1) * down + rows), max(left + shape[2], (width - 1) * across + cols))
+        canvas = np.zeros((batch, *reach, depth))
+        for row in range(rows):
+            for col in range(cols):
+                ys = slice(row, row + (height - 1) * down + 1, down)
+                xs = slice(col, col + (width - 1) * across + 1, across)
+                canvas[:, ys, xs] += x @ filters[:, row, col].T
+        sums = canvas[:, top : top + shape[1], left : left + shape[2]]
+        return (convolved(call, sums, (2, 1, 3), self.fused_activation_function, wide=wide),)

@@ -6,8 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Activation, Attrs, Shape, Tensor, require
+from thimble.errors import UnsupportedOperatorError
+from thimble.ir import Activation, Attrs, DType, Kind, Shape, Tensor, require
+from thimble.ops.lstm import CELL, HIDDEN, Floats, Integers, run
+from thimble.ops.numerics import Array, Call, quant_of
 from thimble.ops.shapes import operand
+
+_F32, _I8, _I16 = DType.FLOAT32, DType.INT8, DType.INT16
+_KERNELS = {(_F32, _F32, _F32, _F32), (_I8, _I8, DType.INT32, _I16), (_I16, _I8, DType.INT64, _I16)}
+_REQUIRED = (*range(9), *range(12, 16), HIDDEN, CELL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +50,34 @@ class UnidirectionalSequenceLSTM(Attrs):
         batch, time = operand(inputs, 0, "input").shape[:2]
         multiplied = (*inputs[1:12], *inputs[16:17])
         return batch * time * sum(t.elements for t in multiplied if t is not None)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """Run all time steps; the state operands' arrays are updated in place.
+
+        Raises:
+            UnsupportedOperatorError: types, or a variant of the LSTM, that TFLM has no kernel for.
+
+        Source: tensorflow/lite/micro/kernels/unidirectional_sequence_lstm.cc.
+        """
+        self._check(call)
+        numbers: type[Floats] | type[Integers] = Floats if call.tensor(0).dtype is _F32 else Integers
+        return (run(call, numbers(call, self.cell_clip), self.time_major),)
+
+    def _check(self, call: Call) -> None:
+        """Refuse what TFLM refuses: see LstmTensors::ValidateTensorStatus in lstm_eval.cc."""
+        present = {i for i, t in enumerate(call.inputs) if t is not None}
+        if present != set(_REQUIRED) or self.diagonal_recurrent_tensors:
+            raise UnsupportedOperatorError(f"{self.OP}: only the plain LSTM has a reference, not its variants")
+        types = tuple(call.tensor(i).dtype for i in (0, 1, 12, CELL))
+        same = all(call.tensor(i).dtype is types[1] for i in range(1, 9))
+        same = same and all(call.tensor(i).dtype is types[2] for i in range(12, 16))
+        if types not in _KERNELS or not same or call.tensor(HIDDEN).dtype is not types[0]:
+            named = ", ".join(call.tensor(i).dtype.label for i in _REQUIRED)
+            raise UnsupportedOperatorError(f"{self.OP}: there is no reference for operands of types {named}")
+        if any(call.tensor(i).kind is not Kind.VARIABLE for i in (HIDDEN, CELL)):
+            raise UnsupportedOperatorError(f"{self.OP}: its state is no variable")
+        if any(quant_of(call.tensor(i)).per_channel for i in range(1, 9)):
+            raise UnsupportedOperatorError(f"{self.OP}: there is no reference for weights of several scales")
+        if self.fused_activation_function is not Activation.TANH:
+            function = self.fused_activation_function.name
+            raise UnsupportedOperatorError(f"{self.OP}: there is no reference for a cell gate with {function}")

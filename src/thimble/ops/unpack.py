@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.ops.movement import WIDE, moved, shaped
+from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import MOST_OUTPUTS, axis_of, operand
 
 
@@ -23,3 +27,11 @@ class Unpack(Attrs):
         require(x[axis] == self.num, f"axis {axis} of {list(x)} has {x[axis]} elements, the attributes say {self.num}")
         require(self.num <= MOST_OUTPUTS, f"{self.num} outputs, {MOST_OUTPUTS} are the most allowed")
         return (x[:axis] + x[axis + 1 :],) * self.num
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """One output for each index along the axis.
+
+        Source: UnpackEval, tensorflow/lite/micro/kernels/unpack.cc.
+        """
+        x = moved(call, self.OP, WIDE)
+        return shaped(call, *np.moveaxis(x, self.axis, 0))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.ops.numerics import Array, Call
+from thimble.ops.resources import handle
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +20,10 @@ class VarHandle(Attrs):
 
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         return None  # the handle is a scalar in most files, a vector of one in some
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The handle, see `resources`.
+
+        Source: tensorflow/lite/micro/kernels/var_handle.cc.
+        """
+        return (handle(self.container, self.shared_name, call.outputs[0].shape),)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.ops.numerics import Array, Call
+from thimble.ops.resources import run_graph, shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +23,13 @@ class While(Attrs):
 
     def subgraphs(self) -> tuple[int, ...]:
         return (self.cond_subgraph_index, self.body_subgraph_index)
+
+    def reference(self, call: Call) -> tuple[Array, ...]:
+        """The operands after as many runs of the body as the condition asks for.
+
+        Source: tensorflow/lite/micro/kernels/while.cc.
+        """
+        carried = tuple(call.value(i) for i in range(len(call.values)))
+        while run_graph(call, self.cond_subgraph_index, carried)[0].item():
+            carried = run_graph(call, self.body_subgraph_index, carried)
+        return shaped(call, carried)
