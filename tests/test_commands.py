@@ -111,6 +111,13 @@ def test_map_adds_up_and_names_the_peak(cli: Any) -> None:
     assert "◀ peak" in shown and f"Peak: {value['peak_bytes']:,} B" in shown
 
 
+def test_map_lists_from_where_to_where_tensors_live(cli: Any) -> None:
+    lines = cli("map", "demo", "--lifetimes").out.splitlines()
+    listed = lines[lines.index(next(line for line in lines if line.startswith("Tensors"))) + 2 :]
+    assert listed[0].split() == ["input", "490", "the", "start", "#0"]
+    assert listed[1].split() == ["conv_2d_0", "6,000", "#0", "#1"]
+
+
 def test_map_counts_scratch_for_a_target(cli: Any) -> None:
     bare = cli("map", "demo", "--json").json
     armed = cli("map", "demo", "--target", "cortex-m4", "--json").json

@@ -129,7 +129,13 @@ def _long_shown(memory: MemoryMap, limit: int = 40) -> list[int]:
 
 
 def print_map(
-    model: Model, maps: tuple[MemoryMap, ...], rungs: tuple[Rung, ...], target: str, pictures: tuple[Path, ...]
+    model: Model,
+    maps: tuple[MemoryMap, ...],
+    rungs: tuple[Rung, ...],
+    target: str,
+    pictures: tuple[Path, ...],
+    *,
+    lifetimes: bool = False,
 ) -> None:
     """The table of one model, its peak and why, and what TFLM needs for it on each rung."""
     console = _console()
@@ -137,6 +143,8 @@ def print_map(
         if len(maps) > 1:
             console.print(f"\ngraph '{memory.graph.name}'", markup=False)
         _print_one_map(console, memory)
+        if lifetimes:
+            _print_lifetimes(console, memory)
     memory = maps[0]
     if memory.peak is not None:
         at = f"{exact(memory.peak_bytes)} at operator {memory.peak.op}"
@@ -167,6 +175,20 @@ def _print_one_map(console: Console, memory: MemoryMap) -> None:
         console.print(
             f"The {len(shown)} largest of {len(memory.operators)} operators; --csv or --json has all of them."
         )
+
+
+def _print_lifetimes(console: Console, memory: MemoryMap) -> None:
+    """The tensors in the order in which they come to life."""
+    table = Table(title="Tensors", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for title in ("tensor", "bytes", "from", "to"):
+        table.add_column(title, justify="right" if title == "bytes" else "left", overflow="fold")
+    runs = memory.operators
+    for tensor, life in sorted(memory.lifetimes, key=lambda pair: pair[1].start):
+        found = memory.graph.tensors[tensor]
+        start = "the start" if tensor in memory.graph.given or not runs else f"#{runs[life.start].op}"
+        stop = "the end" if tensor in memory.graph.outputs or not runs else f"#{runs[life.stop - 1].op}"
+        table.add_row(short_name(found.name), f"{found.nbytes:,}", start, stop)
+    console.print(table)
 
 
 def _print_notices(console: Console, notices: tuple[str, ...]) -> None:

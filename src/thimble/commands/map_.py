@@ -29,6 +29,10 @@ def command(
         Path | None,
         typer.Option(help="Draw to FILE.png or FILE.svg; the arena over time goes to FILE-arena.png (or .svg)."),
     ] = None,
+    lifetimes: Annotated[
+        bool,
+        typer.Option("--lifetimes", help="Also list the tensors: bytes, and from which operator to which they live."),
+    ] = False,
     order: Annotated[
         str, typer.Option(help="'shipped', or a file with the operators' indices in the order to run them.")
     ] = "shipped",
@@ -52,4 +56,4 @@ def command(
     if json:
         report.print_json(report.map_json(loaded, maps, rungs, core))
     else:
-        report.print_map(loaded, maps, rungs, core, pictures)
+        report.print_map(loaded, maps, rungs, core, pictures, lifetimes=lifetimes)
