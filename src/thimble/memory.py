@@ -21,6 +21,11 @@ from thimble.ir import Graph, OpId, TensorId
 
 BufferId = NewType("BufferId", int)
 
+OFFLINE_PLAN = "OfflineMemoryAllocation"
+"""Name of the metadata in which a `.tflite` brings a memory plan for TFLM: an offset per tensor, or `ONLINE`."""
+ONLINE = -1
+"""In such a plan: an offset that TFLM's own planner is to find."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

@@ -21,7 +21,7 @@ from thimble.ir import Graph, Model, OpId, short_name
 from thimble.ladder import Clash, Limits, Rung, Verdict, within
 from thimble.lifetime import read_order, shipped_schedule
 from thimble.mapping import MemoryMap, map_memory
-from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
+from thimble.memory import Placement, Plan, Schedule, Scratch
 from thimble.target import Target, target_named
 from thimble.tflm import Allocation, predict
 from thimble.tflm.code_size import runtime_flash
@@ -129,8 +129,12 @@ def fit(
         OptionError: neither a board nor a limit is given, or no such target.
         BoardError: no such board, or a board file that is not sound.
     """
-    device, limits, core = _device(board, max_ram, max_flash, target)
-    steps = climb(model, core)
+    device, limits, core = device_of(board, max_ram, max_flash, target)
+    return judge(model, climb(model, core), device, limits, core)
+
+
+def judge(model: Model, steps: tuple[Step, ...], device: str, limits: Limits, core: Target) -> Verdict:
+    """Pick the first rung that fits the limits, and say what is in the way where none does."""
     rungs = tuple(step.rung for step in steps)
     shipped = steps[0].allocation
     memory = map_memory(model.main, shipped_schedule(model.main), _main_scratch(shipped))
@@ -157,9 +161,10 @@ def fit(
     )
 
 
-def _device(
+def device_of(
     board: str | None, max_ram: int | None, max_flash: int | None, target: str | None
 ) -> tuple[str, Limits, Target]:
+    """Title, limits and core that the arguments of `fit` describe; same errors."""
     if board is None:
         if max_ram is None and max_flash is None:
             raise OptionError("give --board NAME (`thimble boards` lists them), or --max-ram and --max-flash")
@@ -318,15 +323,11 @@ def tflm_plan(model: Model, schedule: Schedule, allocation: Allocation) -> Plan:
 
 def _clash(memory: MemoryMap, ram: int, flash: int, limits: Limits) -> Clash:
     peak = memory.peak
-    live = [t for t, life in memory.lifetimes if peak is not None and _at(life, peak.step)]
-    tensors = [(memory.graph.tensors[t].name, memory.graph.tensors[t].nbytes) for t in live]
+    live = [memory.graph.tensors[t] for t in (memory.live(peak) if peak is not None else ())]
+    tensors = [(tensor.name, tensor.nbytes) for tensor in live]
     return Clash(
         operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
         tensors=tuple(sorted(tensors, key=lambda named: -named[1])),
         ram_excess=max(0, ram - limits.ram) if limits.ram is not None else 0,
         flash_excess=max(0, flash - limits.flash) if limits.flash is not None else 0,
     )
-
-
-def _at(life: Interval, step: int) -> bool:
-    return life.start <= step < life.stop

@@ -37,21 +37,17 @@ def command(
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report
-    from thimble.target import target_named
     from thimble.units import parse_bytes
 
     loaded = pipeline.load(model, batch=batch)
-    verdict = pipeline.fit(
-        loaded,
-        board=board,
-        max_ram=None if max_ram is None else parse_bytes(max_ram, "--max-ram"),
-        max_flash=None if max_flash is None else parse_bytes(max_flash, "--max-flash"),
-        target=target,
-    )
+    ram = None if max_ram is None else parse_bytes(max_ram, "--max-ram")
+    flash = None if max_flash is None else parse_bytes(max_flash, "--max-flash")
+    device, limits, core = pipeline.device_of(board, ram, flash, target)
+    steps = pipeline.climb(loaded, core)
+    verdict = pipeline.judge(loaded, steps, device, limits, core)
     pictures: tuple[Path, ...] = ()
     if plot is not None:
-        shipped = pipeline.memory_map(loaded, target=verdict.target)
-        steps = pipeline.climb(loaded, target_named(verdict.target))
+        shipped = pipeline.memory_map(loaded, target=core.name)
         pictures = report.write_pictures(loaded, pipeline.best_maps(shipped, steps), steps, plot)
     if json:
         report.print_json(report.verdict_json(verdict))

@@ -19,9 +19,9 @@ from typing import Any
 
 from thimble.errors import ModelError
 from thimble.ir import OpId
+from thimble.memory import OFFLINE_PLAN
 
-PLAN_NAME = b"OfflineMemoryAllocation"
-ONLINE = -1  # an offset that TFLM's own planner is to find
+PLAN_NAME = OFFLINE_PLAN.encode()
 _ALIGNMENT = 64  # the old file moves by a multiple of this, so that its buffers stay aligned
 _MODEL_SLOTS = 8  # version, operator_codes, subgraphs, description, buffers, metadata_buffer, metadata, signatures
 _BUFFERS, _METADATA = 4, 6
@@ -29,7 +29,7 @@ _ANYWHERE = 1 << 30  # where a draft takes the old file to start: behind any hea
 
 
 def plan_bytes(offsets: Sequence[int]) -> bytes:
-    """The metadata buffer: version 1, subgraph 0, count, then an offset per tensor of all graphs or `ONLINE`."""
+    """The metadata buffer: version 1, subgraph 0, count, then an offset per tensor of all graphs or `memory.ONLINE`."""
     return struct.pack(f"<III{len(offsets)}i", 1, 0, len(offsets), *offsets)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Activation, DType, Tensor
 from thimble.ops.numerics import (
+    BOUNDS,
     Array,
     Call,
     activation_range,
@@ -24,8 +25,6 @@ QUANTIZED = (DType.INT8, DType.INT16, DType.UINT8)
 
 MOST_NUMBERS = (DType.FLOAT32, DType.INT8, DType.INT16, DType.INT32, DType.INT64)
 """Types of the operators that only compare and choose."""
-
-_BOUNDS = {Activation.RELU: (0.0, None), Activation.RELU6: (0.0, 6.0), Activation.RELU_N1_TO_1: (-1.0, 1.0)}
 
 
 def unsupported(kind: str, tensors: Sequence[Tensor | None]) -> UnsupportedOperatorError:
@@ -74,7 +73,7 @@ def plain(x: Array, tensor: Tensor, activation: Activation = Activation.NONE) ->
 
     Source: CalculateActivationRange, tensorflow/lite/kernels/kernel_util.h.
     """
-    low, high = _BOUNDS.get(activation, (None, None))
+    low, high = BOUNDS.get(activation, (None, None))
     if low is not None or high is not None:
         x = np.clip(x, low, high)
     return x.astype(tensor.dtype.label).reshape(tensor.shape)

@@ -13,6 +13,7 @@ import numpy as np
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Activation, DType, Padding, Tensor
 from thimble.ops.numerics import (
+    BOUNDS,
     Array,
     Call,
     activation_range,
@@ -33,8 +34,6 @@ WITH_WEIGHTS = (
 """Types of input and weights that have a reference; uint8 is LiteRT's, the others are TFLM's."""
 
 Pair = tuple[int, int]
-
-_BOUNDS = {Activation.RELU: (0.0, np.inf), Activation.RELU6: (0.0, 6.0), Activation.RELU_N1_TO_1: (-1.0, 1.0)}
 
 
 def check_types(op: str, call: Call, allowed: Sequence[tuple[DType, ...]], *places: int) -> None:
@@ -136,9 +135,9 @@ def clamped(x: Array, activation: Activation) -> Array:
 
     Source: CalculateActivationRange, tensorflow/lite/kernels/kernel_util.h.
     """
-    low, high = _BOUNDS.get(activation, (-np.inf, np.inf))
+    low, high = BOUNDS.get(activation, (None, None))
     most = np.finfo(np.float32).max
-    bounded: Array = np.clip(x.astype(np.float32), np.float32(max(low, -most)), np.float32(min(high, most)))
+    bounded: Array = np.clip(x.astype(np.float32), -most if low is None else low, most if high is None else high)
     return bounded
 
 

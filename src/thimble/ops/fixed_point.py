@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from thimble.ops.numerics import Array, high_multiply, rounding_shift_right
+from thimble.ops.numerics import Array, high_multiply, rounding_shift_right, wrap32
 
 MAX32 = (1 << 31) - 1
 MIN32 = -(1 << 31)
@@ -22,12 +22,6 @@ MIN32 = -(1 << 31)
 def constant(value: float, integer_bits: int = 0) -> int:
     """A real number with so many integer bits."""
     return math.floor(math.ldexp(value, 31 - integer_bits) + 0.5)
-
-
-def wrap32(x: Array) -> Array:
-    """What int32 arithmetic keeps of a wider result."""
-    wrapped: Array = ((np.asarray(x, np.int64) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
-    return wrapped
 
 
 def scale_by_power(x: Array, exponent: Array | int) -> Array:

@@ -11,6 +11,9 @@ from thimble.ir import Activation, Array, Call, DType, Quant, Tensor
 
 __all__ = ["Array", "Call"]
 
+BOUNDS = {Activation.RELU: (0.0, None), Activation.RELU6: (0.0, 6.0), Activation.RELU_N1_TO_1: (-1.0, 1.0)}
+"""What the clamping activations clamp to; None where there is no upper bound."""
+
 
 def quant_of(tensor: Tensor) -> Quant:
     """The tensor's quantization; scale 1 and zero point 0 where it has none."""
@@ -50,6 +53,12 @@ def rounding_shift_right(x: Array, exponent: Array | int) -> Array:
     return rounded
 
 
+def wrap32(x: Array) -> Array:
+    """What int32 arithmetic keeps of a wider result."""
+    wrapped: Array = ((np.asarray(x, np.int64) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+    return wrapped
+
+
 def multiply_by_quantized_multiplier(x: Array, mantissa: Array | int, shift: Array | int) -> Array:
     """Multiply by mantissa / 2**31 * 2**shift with TFLM's double rounding; int64 values in the range of int32.
 
@@ -58,8 +67,7 @@ def multiply_by_quantized_multiplier(x: Array, mantissa: Array | int, shift: Arr
     shift = np.asarray(shift, np.int64)
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     shifted = np.asarray(x, np.int64) << left
-    wrapped = ((shifted + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)  # int32 arithmetic
-    return rounding_shift_right(high_multiply(wrapped, mantissa), right)
+    return rounding_shift_right(high_multiply(wrap32(shifted), mantissa), right)
 
 
 def multiply_wide(x: Array, mantissa: Array | int, shift: Array | int) -> Array:
@@ -112,6 +120,5 @@ def activate(x: Array, activation: Activation) -> Array:
         return np.tanh(x)
     if activation is Activation.SIGN_BIT:
         return np.signbit(x).astype(x.dtype)
-    bounds = {Activation.RELU: (0.0, np.inf), Activation.RELU6: (0.0, 6.0), Activation.RELU_N1_TO_1: (-1.0, 1.0)}
-    low, high = bounds.get(activation, (-np.inf, np.inf))
-    return np.clip(x, np.float32(low), np.float32(high)).astype(x.dtype)
+    low, high = BOUNDS.get(activation, (None, None))
+    return x if low is None else np.clip(x, low, high).astype(x.dtype)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from thimble.errors import OptionError
 from thimble.ir import Kind, Model, OpId
 from thimble.lifetime import shipped_schedule
-from thimble.memory import Buffer, BufferId, Infeasible, Interval, Problem, Schedule
+from thimble.memory import ONLINE, Buffer, BufferId, Infeasible, Interval, Problem, Schedule
 from thimble.pack import pack
 from thimble.schedule import optimal_order
 from thimble.target import Target
 from thimble.tflm.allocation import Allocation, predict
-from thimble.tflm.planner import ALIGNMENT, ONLINE, Request, Scratch, greedy, without_offline_plan
+from thimble.tflm.planner import ALIGNMENT, Request, Scratch, greedy, without_offline_plan
 from thimble.verify_pack import verify_solution
 
 

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from thimble.ir import Graph, Kind, Model, Op, Opaque, Tensor, TensorId
+from thimble.memory import ONLINE
 from thimble.target import Target
 from thimble.tflm.kernels import Use, channels, dims_bytes
-from thimble.tflm.planner import ALIGNMENT, ONLINE, offline_offsets, tensor_bytes
+from thimble.tflm.planner import ALIGNMENT, offline_offsets, tensor_bytes
 from thimble.tflm.structs import align_up, struct_layout, struct_size
 
 # Categories; the first six are what RecordingMicroAllocator prints.

@@ -19,11 +19,10 @@ from typing import NamedTuple
 from thimble import _core
 from thimble.errors import ModelError
 from thimble.ir import Graph, Kind, Model, Op, OpId, Tensor, TensorId
+from thimble.memory import OFFLINE_PLAN, ONLINE
 from thimble.tflm.structs import align_up
 
 ALIGNMENT = 16  # MicroArenaBufferAlignment()
-ONLINE = -1  # an offset that the planner is to find
-_OFFLINE = "OfflineMemoryAllocation"
 _LARGEST_SCOPE = 10_000_000  # graphs that call each other twice could be walked for ever
 
 
@@ -132,19 +131,21 @@ def offline_offsets(model: Model) -> tuple[int, ...] | None:
     Raises:
         ModelError: the count is not the number of tensors, which TFLM refuses, or the buffer is too short.
     """
-    plans = [data for name, data in model.metadata if name == _OFFLINE]
+    plans = [data for name, data in model.metadata if name == OFFLINE_PLAN]
     if not plans:
         return None
     count = sum(len(graph.tensors) for graph in model.graphs)
     stored = struct.unpack_from("<I", plans[-1], 8)[0] if len(plans[-1]) >= 12 else 0
     if stored != count or len(plans[-1]) < 12 + 4 * count:
         raise ModelError(
-            f"{model.file}: its {_OFFLINE} metadata holds {stored} offsets, the model has {count} tensors; "
+            f"{model.file}: its {OFFLINE_PLAN} metadata holds {stored} offsets, the model has {count} tensors; "
             "TFLM refuses such a file. Remove the metadata or write it again."
         )
     offsets = struct.unpack_from(f"<{count}i", plans[-1], 12)
     if min(offsets, default=0) < ONLINE:
-        raise ModelError(f"{model.file}: its {_OFFLINE} metadata has an offset of {min(offsets)}, outside any arena.")
+        raise ModelError(
+            f"{model.file}: its {OFFLINE_PLAN} metadata has an offset of {min(offsets)}, outside any arena."
+        )
     return offsets
 
 
@@ -199,10 +200,10 @@ class _Lifetimes:
 
 def has_plan(model: Model) -> bool:
     """Whether the file brings a memory plan of its own."""
-    return any(name == _OFFLINE for name, _ in model.metadata)
+    return any(name == OFFLINE_PLAN for name, _ in model.metadata)
 
 
 def without_offline_plan(model: Model) -> Model:
     """The model without the offline plan of its metadata; the same object where it has none."""
-    kept = tuple(entry for entry in model.metadata if entry[0] != _OFFLINE)
+    kept = tuple(entry for entry in model.metadata if entry[0] != OFFLINE_PLAN)
     return model if len(kept) == len(model.metadata) else replace(model, metadata=kept)
