@@ -11,11 +11,14 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NewType
+from typing import TYPE_CHECKING, Any, ClassVar, NewType
 
 import numpy.typing as npt
 
 from thimble.errors import ShapeError
+
+if TYPE_CHECKING:
+    from thimble.kernel import KernelCall, Site
 
 Array = npt.NDArray[Any]
 
@@ -195,6 +198,14 @@ class Attrs:
         held against.
         """
         raise NotImplementedError(self.OP)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """The kernel calls that compute the operator's results; none where nothing is to be done.
+
+        Raises:
+            UnsupportedOperatorError: the operator, or these types of operands, cannot be compiled.
+        """
+        raise site.unsupported("there are no kernels for this operator")
 
     def subgraphs(self) -> tuple[int, ...]:
         """Indices of the graphs that a control-flow operator runs."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.convolution import (
     WITH_WEIGHTS,
     accumulates_wide,
@@ -21,6 +22,7 @@ from thimble.ops.convolution import (
 )
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand, window
+from thimble.ops.weighted import Window, conv_s8, multipliers, weight_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,16 @@ class Conv2D(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return outputs[0].elements * math.prod(operand(inputs, 1, "filters").shape[1:])
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `conv_2d_s8.h`."""
+        x, filters, output = site.tensor(0), site.tensor(1), site.outputs[0]
+        stride, dilation = (self.stride_h, self.stride_w), (self.dilation_h_factor, self.dilation_w_factor)
+        over = Window((filters.shape[1], filters.shape[2]), stride, dilation, self.padding)
+        if (x.dtype, filters.dtype) == (DType.INT8, DType.INT8):
+            pairs, shapes = multipliers(x, filters, output), (x.shape, output.shape)
+            return conv_s8(site, weight_values(site, 1), over, pairs, self.fused_activation_function, shapes)
+        raise site.unsupported(f"{x.dtype.label} with weights of {filters.dtype.label}")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Every group of filters sees its own input channels.

@@ -11,6 +11,7 @@ import numpy as np
 
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Activation, Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.convolution import (
     WITH_WEIGHTS,
     accumulates_wide,
@@ -23,8 +24,9 @@ from thimble.ops.convolution import (
     requantized,
     with_bias,
 )
-from thimble.ops.numerics import Array, Call, quant_of
+from thimble.ops.numerics import Array, Call, quant_of, quantize_multiplier
 from thimble.ops.shapes import operand
+from thimble.ops.weighted import Window, conv_s8, weight_values
 
 
 class WeightsFormat(enum.Enum):
@@ -60,6 +62,22 @@ class FullyConnected(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return outputs[0].elements * operand(inputs, 1, "weights").shape[-1]
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: those of CONV_2D, on an image one pixel wide with a row per vector."""
+        x, weights, output = site.tensor(0), site.tensor(1), site.outputs[0]
+        units, depth = weights.shape
+        rows = x.elements // depth
+        if (x.dtype, weights.dtype) == (DType.INT8, DType.INT8):
+            per_channel = quant_of(weights).per_channel
+            scales = channel_scales(x, weights, output) if per_channel else [product_scale(x, weights, output)]
+            pairs = [quantize_multiplier(scale) for scale in scales]
+            filters, shapes = (
+                weight_values(site, 1).reshape(units, 1, 1, depth),
+                ((1, rows, 1, depth), (1, rows, 1, units)),
+            )
+            return conv_s8(site, filters, Window((1, 1)), pairs, self.fused_activation_function, shapes)
+        raise site.unsupported(f"{x.dtype.label} with weights of {weights.dtype.label}")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """With several scales the weights' zero points are not read.

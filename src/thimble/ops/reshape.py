@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
+from thimble.ops.lowering import copied
 from thimble.ops.movement import moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
@@ -33,6 +35,9 @@ class Reshape(Attrs):
             wanted = tuple(x.elements // known if d == -1 else d for d in wanted)
         require(math.prod(wanted) == x.elements, f"{x.elements} elements cannot take the shape {list(wanted)}")
         return (wanted,)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        return copied(site)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The same elements, of any type.

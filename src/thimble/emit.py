@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Program to C: {path: text}, and nothing is written here.
+
+NAME.h          the documented API              NAME_weights.c   constants of more than a few bytes
+NAME.c          one function per operator       NAME_arena.c     the arena, for those who supply none
+thimble/*.h     the kernels that are used
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from string import Template
+
+import numpy as np
+
+from thimble.ir import DType, Graph, Kind, Tensor, short_name
+from thimble.kernel import Data, Fields, KernelCall
+from thimble.program import FLASH, Access, Program, Step
+
+C_TYPES = {
+    DType.FLOAT32: "float",
+    DType.FLOAT64: "double",
+    DType.INT8: "int8_t",
+    DType.INT16: "int16_t",
+    DType.INT32: "int32_t",
+    DType.INT64: "int64_t",
+    DType.UINT8: "uint8_t",
+    DType.UINT16: "uint16_t",
+    DType.UINT32: "uint32_t",
+    DType.UINT64: "uint64_t",
+    DType.BOOL: "uint8_t",
+    DType.FLOAT16: "uint16_t",
+    DType.INT4: "uint8_t",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An array in flash: what is stored once however often it is used. `what` is for the comment above it."""
+
+    symbol: str
+    ctype: str
+    literal: str
+    elements: int
+    what: str
+    data: bytes
+    flash: bool  # in the address space of constants; operands of kernels are not, see `kernels/base.h`
+
+
+def identifier(name: str) -> str:
+    """A name as a C identifier."""
+    cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower() or "model"
+    return f"m_{cleaned}" if cleaned[0].isdigit() else cleaned
+
+
+def emit(program: Program) -> dict[str, str]:
+    """The C sources of a program, by path within the bundle; same program, same text."""
+    constants = constants_of(program)
+    headers = sorted({step.call.header for step in program.steps})
+    common = _common(program)
+    name = program.name
+    return {
+        f"{name}.h": _template("model.h").substitute(common, **_api(program)),
+        f"{name}.c": _template("model.c").substitute(
+            common,
+            includes="\n".join(f'#include "thimble/{header}"' for header in headers),
+            functions="\n".join(_functions(program, constants)),
+            calls="\n".join(_calls(program)),
+            init="\n".join(_init(program)) or "  (void)arena; /* nothing is kept between inferences */",
+        ),
+        f"{name}_weights.h": _template("weights.h").substitute(
+            common, declarations="\n".join(f"extern {_declared(c)};" for c in constants.values())
+        ),
+        f"{name}_weights.c": _template("weights.c").substitute(common, definitions="\n".join(_definitions(constants))),
+        f"{name}_arena.c": _template("arena.c").substitute(common),
+        **{f"thimble/{header}": text for header, text in kernel_sources(headers).items()},
+    }
+
+
+def kernel_sources(headers: list[str]) -> dict[str, str]:
+    """Texts of the kernel headers and of all that they include."""
+    folder = resources.files("thimble") / "kernels"
+    texts: dict[str, str] = {}
+    wanted = list(headers)
+    while wanted:
+        header = wanted.pop()
+        if header not in texts:
+            texts[header] = (folder / header).read_text(encoding="utf-8")
+            wanted += re.findall(r'^#include "([\w.]+)"', texts[header], re.MULTILINE)
+    return dict(sorted(texts.items()))
+
+
+def constants_of(program: Program) -> dict[tuple[str, bytes, bool], Constant]:
+    """Every array that the steps use, by C type, content and address space, in the order of their first use."""
+    found: dict[tuple[str, bytes, bool], Constant] = {}
+    for dtype, data, what, flash in _arrays(program):
+        key = (C_TYPES[dtype], data, flash)
+        if key not in found and data:
+            literal, elements = _literal(dtype, data)
+            found[key] = Constant(f"{program.name}_k{len(found)}", C_TYPES[dtype], literal, elements, what, data, flash)
+    return found
+
+
+def _arrays(program: Program) -> Iterator[tuple[DType, bytes, str, bool]]:
+    """Type, content, description, and whether only kernels that know flash read it."""
+    tensors = program.graph.tensors
+    for step in program.steps:
+        where = _label(program.graph, step)
+        for constant in step.call.constants:
+            yield constant.dtype, constant.data, f"{constant.name} of {where}", True
+        for access in step.reads:
+            if access.arena == FLASH:
+                yield access.view.tensor.dtype, _bytes(access.view.tensor), f"operand of {where}", False
+    for tensor in (tensors[i] for i in program.graph.outputs):
+        if tensor.kind is Kind.CONSTANT:
+            yield tensor.dtype, _bytes(tensor), "an output that no input changes", False
+    for index, first in program.variables:
+        if len(set(first)) > 1:
+            yield DType.UINT8, first, f"first value of {_comment(tensors[index].name)}", False
+
+
+def _literal(dtype: DType, data: bytes) -> tuple[str, int]:
+    if dtype is DType.INT4:
+        dtype = DType.UINT8
+    array = np.frombuffer(data, np.dtype("bool" if dtype is DType.BOOL else dtype.label).newbyteorder("<"))
+    if dtype is DType.BOOL:
+        array = array.astype(np.uint8)
+    words = [_number(value) for value in array.tolist()] if dtype is not DType.FLOAT16 else []
+    if dtype is DType.FLOAT32:
+        words = [_float(value) for value in array.tolist()]
+    elif dtype is DType.FLOAT16:
+        words = [str(value) for value in np.frombuffer(data, "<u2").tolist()]
+    lines, line = [], ""
+    for word in words:
+        if len(line) + len(word) > 110:
+            lines.append(line)
+            line = ""
+        line += word + ","
+    return "\n  ".join([*lines, line]), len(words)
+
+
+def _number(value: float) -> str:
+    if isinstance(value, float):
+        return _float(value)
+    if value == -(2**31):
+        return "INT32_MIN"
+    if value == -(2**63):
+        return "INT64_MIN"
+    return f"{value}u" if value >= 2**31 else str(value)
+
+
+def _float(value: float) -> str:
+    """A float as C writes it, to the last bit; not-a-number and infinity by their arithmetic."""
+    if math.isnan(value):
+        return "(0.0f / 0.0f)"
+    if math.isinf(value):
+        return f"({'-' if value < 0 else ''}1.0f / 0.0f)"
+    return f"{float(value).hex()}f"
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return (tensor.data or b"")[: tensor.nbytes]
+
+
+def _declared(constant: Constant) -> str:
+    space = "THIMBLE_FLASH " if constant.flash else ""
+    return f"const {space}{constant.ctype} {constant.symbol}[{constant.elements}]"
+
+
+def _definitions(constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
+    for constant in constants.values():
+        yield f"/* {constant.what} */"
+        alignment = max(4, len(constant.data) // constant.elements)
+        yield f"THIMBLE_WEIGHTS({alignment}) {_declared(constant)} = {{\n  {constant.literal}\n}};\n"
+
+
+def _functions(program: Program, constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
+    for number, step in enumerate(program.steps):
+        call = step.call
+        yield f"/* {_label(program.graph, step)} */"
+        if call.struct:
+            yield f"static const THIMBLE_FLASH thimble_{call.struct}_params p{number} = {_initializer(call.fields)};"
+        yield f"static THIMBLE_NOINLINE void step_{number}(uint8_t *arena) {{"
+        yield f"  thimble_{call.kernel}({', '.join(_arguments(step, number, constants))});"
+        yield "}\n" if _touches_arena(step) else "  (void)arena;\n}\n"
+
+
+def _touches_arena(step: Step) -> bool:
+    return step.scratch is not None or any(a.arena != FLASH for a in (*step.reads, *step.writes))
+
+
+def _arguments(step: Step, number: int, constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
+    call = step.call
+    if call.struct:
+        yield f"&p{number}"
+    for access in step.reads:
+        yield _pointer(access, constants, "const ")
+    for data in call.constants:
+        yield _symbol(data, constants)
+    for access in step.writes:
+        yield _pointer(access, constants, "")
+    if step.scratch is not None:
+        yield f"(void *)(arena + {step.scratch[1]})"
+    if call.rows:
+        yield f"0, {call.rows}"
+
+
+def _symbol(data: Data, constants: Mapping[tuple[str, bytes, bool], Constant]) -> str:
+    return constants[C_TYPES[data.dtype], data.data, True].symbol if data.data else "NULL"
+
+
+def _pointer(access: Access, constants: Mapping[tuple[str, bytes, bool], Constant], qualifier: str) -> str:
+    tensor = access.view.tensor
+    if access.arena != FLASH:
+        return f"({qualifier}void *)(arena + {access.start})"
+    if not tensor.nbytes:
+        return "NULL"
+    symbol = constants[C_TYPES[tensor.dtype], _bytes(tensor), False].symbol
+    return f"(const void *)((const uint8_t *){symbol} + {access.view.offset})" if access.view.offset else symbol
+
+
+def _initializer(fields: Fields) -> str:
+    return "{" + ", ".join(f".{name} = {_value(value)}" for name, value in fields) + "}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        if value and isinstance(value[0], tuple):
+            return _initializer(value)
+        return "{" + ", ".join(_value(v) for v in value) + "}"
+    assert isinstance(value, int | float)
+    return _number(value)
+
+
+def _calls(program: Program) -> Iterator[str]:
+    for number, _ in enumerate(program.steps):
+        yield f"  {program.name.upper()}_HOOK({number});"
+        yield f"  step_{number}(arena);"
+    if not program.steps:
+        yield "  (void)arena;"
+
+
+def _init(program: Program) -> Iterator[str]:
+    constants = constants_of(program)
+    places = dict(program.places)
+    for tensor, data in program.variables:
+        _, offset = places[tensor]
+        if len(set(data)) > 1:
+            yield f"  memcpy(arena + {offset}, {constants['uint8_t', data, False].symbol}, {len(data)});"
+        else:
+            yield f"  memset(arena + {offset}, {data[0]}, {len(data)});"
+
+
+def _common(program: Program) -> dict[str, str]:
+    arena = program.arenas[0]
+    return {
+        "name": program.name,
+        "NAME": program.name.upper(),
+        "arena_bytes": str(max(1, arena.size)),
+        "alignment": str(arena.alignment),
+        "steps": str(len(program.steps)),
+        "step_names": "\n".join(f" *   {i}: {_label(program.graph, step)}" for i, step in enumerate(program.steps)),
+    }
+
+
+def _api(program: Program) -> dict[str, str]:
+    graph = program.graph
+    inputs = [graph.tensors[i] for i in graph.inputs]
+    outputs = [graph.tensors[i] for i in graph.outputs]
+    return {
+        "inputs": "\n".join(_port(program, "input", i, t) for i, t in enumerate(inputs)),
+        "outputs": "\n".join(_port(program, "output", i, t) for i, t in enumerate(outputs)),
+    }
+
+
+def _port(program: Program, kind: str, index: int, tensor: Tensor) -> str:
+    """Declarations for one input or output: where it is, its shape and its quantization."""
+    prefix = f"{program.name.upper()}_{kind.upper()}_{index}"
+    ctype = C_TYPES[tensor.dtype]
+    shape = " x ".join(map(str, tensor.shape)) or "scalar"
+    lines = [
+        f"/* {kind.capitalize()} {index}: {_comment(tensor.name)}, {tensor.dtype.label} [{shape}]{_real(tensor)} */",
+        f"#define {prefix}_ELEMENTS {tensor.elements}",
+        f"#define {prefix}_BYTES {tensor.nbytes}",
+    ]
+    if tensor.quant is not None:
+        lines += [
+            f"#define {prefix}_SCALE {_float(float(np.float32(tensor.quant.scale[0])))}",
+            f"#define {prefix}_ZERO_POINT {tensor.quant.zero_point[0]}",
+        ]
+    const = "const " if kind == "output" else ""
+    function = f"static inline {const}{ctype} *{program.name}_{kind}_{index}({const}uint8_t *arena)"
+    if tensor.kind is Kind.CONSTANT:
+        symbol = constants_of(program)[ctype, _bytes(tensor), False].symbol
+        lines += [
+            f"extern const {ctype} {symbol}[];",
+            f"{function} {{ (void)arena; return {symbol}; }}",
+        ]
+        return "\n".join(lines) + "\n"
+    _, offset = program.place(tensor) if tensor.nbytes else (0, 0)
+    lines.append(f"{function} {{ return ({const}{ctype} *)({const}void *)(arena + {offset}); }}")
+    return "\n".join(lines) + "\n"
+
+
+def _real(tensor: Tensor) -> str:
+    if tensor.quant is None:
+        return ""
+    return f", real = {tensor.quant.scale[0]:.9g} * (q - {tensor.quant.zero_point[0]})".replace("- -", "+ ")
+
+
+def _label(graph: Graph, step: Step) -> str:
+    op = graph.ops[step.op]
+    return _comment(f"{op.kind} {short_name(op.name)} ({step.call.kernel})")
+
+
+def _comment(text: str) -> str:
+    """Text from a model file that cannot end the comment, continue the line, or be a trigraph."""
+    printable = "".join(c if 32 <= ord(c) < 127 and c != "\\" else "_" for c in text[:120])
+    return printable.replace("*/", "*_").replace("/*", "_*").replace("??", "__")
+
+
+def _template(name: str) -> Template:
+    return Template((resources.files("thimble") / "templates" / name).read_text(encoding="utf-8"))
+
+
+__all__ = ["C_TYPES", "KernelCall", "constants_of", "emit", "identifier", "kernel_sources"]

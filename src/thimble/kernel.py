@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators are lowered to: calls of C kernels on parts of tensors, still without addresses.
+
+An operator becomes one call or several (a concatenation copies once per operand), or none. A call is everything that
+the emitter prints: the C function `thimble_<kernel>` of `kernels/<header>.h` is called as
+
+    thimble_<kernel>(&parameters, reads..., constants..., writes..., scratch, first_row, end_row)
+
+where the parameters are a constant struct, scratch is there if `scratch` is not 0, and the rows if `rows` is not 0.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+
+from thimble.errors import UnsupportedOperatorError
+from thimble.ir import DType, Shape, Tensor, TensorId
+
+Value = "int | float | tuple[int, ...] | Fields"
+Fields = tuple[tuple[str, "int | float | tuple[int, ...] | Fields"], ...]
+"""Members of a C struct by name; a member may be a number, an array of integers, or a struct."""
+
+
+class Flavour(enum.Enum):
+    """Which instructions the kernels may use. Every flavour is plain C elsewhere: the same bundle runs on the host."""
+
+    PORTABLE = "portable"  # C11
+    DSP = "dsp"  # packed arithmetic of Armv7E-M and Armv8-M
+    MVE = "mve"  # Helium
+    CMSIS_NN = "cmsis-nn"  # calls into the user's own CMSIS-NN, portable C for what it lacks
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A constant array in flash, packed as the kernel wants it, little-endian; `name` says what it is."""
+
+    name: str
+    dtype: DType
+    data: bytes = field(repr=False)
+
+    @property
+    def elements(self) -> int:
+        return len(self.data) * 8 // self.dtype.bits
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The part of a tensor that a call touches: elements at `offset + index . strides`, in bytes.
+
+    Without a shape it is the whole tensor.
+    """
+
+    tensor: Tensor
+    offset: int = 0
+    shape: Shape | None = None
+    strides: tuple[int, ...] = ()
+
+    @property
+    def itemsize(self) -> int:
+        return max(1, self.tensor.dtype.bits // 8)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes touched, if no element is touched twice."""
+        return self.tensor.nbytes if self.shape is None else math.prod(self.shape) * self.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCall:
+    """One call of a kernel.
+
+    Attributes:
+        kernel: the C function without its prefix; `header` is the file that defines it.
+        reads, writes: tensors' parts, in the order of the function's arguments. What is read and written is in both.
+        constants: arrays in flash.
+        struct: the C type of the parameters without its prefix, "" where the kernel has none.
+        fields: its members.
+        scratch: bytes that the call needs besides, aligned to 8; they hold nothing before and after.
+        rows: rows that the call computes, where a kernel can compute a range of them; 0 for other kernels.
+        in_place: pairs (read, write) of operands that may be the same bytes.
+    """
+
+    kernel: str
+    header: str
+    reads: tuple[View, ...]
+    writes: tuple[View, ...]
+    constants: tuple[Data, ...] = ()
+    struct: str = ""
+    fields: Fields = ()
+    scratch: int = 0
+    rows: int = 0
+    in_place: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An operator to be lowered: its operands and results, and the flavour of kernels that is wanted."""
+
+    label: str
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    flavour: Flavour = Flavour.PORTABLE
+
+    def tensor(self, index: int) -> Tensor:
+        """An operand that must be there."""
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
+            raise self.unsupported(f"operand {index} is missing")
+        return tensor
+
+    def optional(self, index: int) -> Tensor | None:
+        """An operand, or None where it is omitted."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def constant(self, index: int) -> Tensor:
+        """An operand that must be a constant."""
+        tensor = self.tensor(index)
+        if tensor.data is None:
+            raise self.unsupported(f"operand {index} ('{tensor.name}') must be a constant")
+        return tensor
+
+    def unsupported(self, what: str) -> UnsupportedOperatorError:
+        """The refusal to compile this operator, to be raised."""
+        return UnsupportedOperatorError(f"{self.label} cannot be compiled: {what}")
+
+    def types(self) -> tuple[DType | None, ...]:
+        """Types of the operands, None for omitted ones."""
+        return tuple(None if t is None else t.dtype for t in self.inputs)
+
+
+def whole(*tensors: Tensor) -> tuple[View, ...]:
+    """Views of whole tensors."""
+    return tuple(View(tensor) for tensor in tensors)
+
+
+def dense_strides(shape: Shape, itemsize: int) -> tuple[int, ...]:
+    """Strides in bytes of an array in one piece, last axis fastest."""
+    strides = []
+    for size in reversed(shape):
+        strides.append(itemsize)
+        itemsize *= size
+    return tuple(reversed(strides))
+
+
+__all__ = ["Data", "Fields", "Flavour", "KernelCall", "Site", "TensorId", "View", "dense_strides", "whole"]

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The low-level IR: kernel calls on byte ranges of named arenas. Addresses, and no choices left.
+
+What the verifier runs, the cost model prices and the emitter prints; nothing else is emitted. On rungs 0 to 2 a tensor
+is one dense block, and every call is one step. Where a tensor's bytes are is said per access, so that a step of a
+higher rung can see the same tensor elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.ir import Graph, OpId, Tensor, TensorId
+from thimble.kernel import KernelCall, View
+from thimble.memory import Schedule
+
+FLASH = -1
+"""In place of an arena's index: the bytes are a constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaBlock:
+    """One contiguous block that the bundle needs; the caller may supply it."""
+
+    name: str
+    size: int
+    alignment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Bytes that a step reads or writes: a part of a tensor, whose first byte is at `offset` of the arena."""
+
+    view: View
+    arena: int
+    offset: int
+
+    @property
+    def start(self) -> int:
+        """Where the first element is, in bytes from the arena's start."""
+        return self.offset + self.view.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel call with its addresses; `scratch` is (arena, offset) of its work space."""
+
+    op: OpId
+    call: KernelCall
+    reads: tuple[Access, ...]
+    writes: tuple[Access, ...]
+    scratch: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A graph as steps. `places` says where each tensor outside flash is: arena and offset of its first byte.
+
+    `variables` are the tensors that keep their values, each with what `init` puts there.
+    """
+
+    name: str
+    graph: Graph
+    schedule: Schedule
+    arenas: tuple[ArenaBlock, ...]
+    steps: tuple[Step, ...]
+    places: tuple[tuple[TensorId, tuple[int, int]], ...]
+    variables: tuple[tuple[TensorId, bytes], ...] = ()
+
+    def place(self, tensor: Tensor) -> tuple[int, int]:
+        """Arena and offset of a tensor that is not a constant."""
+        return dict(self.places)[tensor.id]
+
+    @property
+    def arena_bytes(self) -> int:
+        return sum(arena.size for arena in self.arenas)

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* $name: a neural network compiled by Thimble. No heap, no recursion, no interpreter.
+ *
+ *   ${name}_init(arena);                       once; also forgets what the network keeps between inferences
+ *   memcpy(${name}_input_0(arena), ...);       fill the inputs before every inference, which overwrites them
+ *   ${name}_invoke(arena);
+ *   result = ${name}_output_0(arena);          valid until the next call of ${name}_invoke
+ *
+ * The arena is yours: ${name}_arena (link ${name}_arena.c), or any block of ${NAME}_ARENA_BYTES bytes at a multiple
+ * of ${NAME}_ARENA_ALIGNMENT. With an arena each, several threads may run the network at once. Between inferences of a
+ * network that keeps nothing, the arena's bytes are free for other uses.
+ */
+#ifndef THIMBLE_MODEL_${NAME}_H
+#define THIMBLE_MODEL_${NAME}_H
+
+#include <stdint.h>
+
+#define ${NAME}_ARENA_BYTES $arena_bytes
+#define ${NAME}_ARENA_ALIGNMENT $alignment
+#define ${NAME}_STEPS $steps
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern uint8_t ${name}_arena[];
+
+void ${name}_init(uint8_t *arena);
+void ${name}_invoke(uint8_t *arena);
+
+$inputs
+$outputs
+/* To profile, compile ${name}.c with -D'${NAME}_HOOK(step)=...': it is run before every step.
+ *
+$step_names
+ */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
