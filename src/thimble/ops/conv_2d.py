@@ -20,9 +20,10 @@ from thimble.ops.convolution import (
     data_and_filters,
     taps,
 )
+from thimble.ops.convolve_s8 import conv_s8
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand, window
-from thimble.ops.weighted import Window, conv_s8, multipliers, weight_values
+from thimble.ops.weighted import Layer, Window, multipliers, weight_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Conv2D(Attrs):
         over = Window((filters.shape[1], filters.shape[2]), stride, dilation, self.padding)
         if (x.dtype, filters.dtype) == (DType.INT8, DType.INT8):
             pairs, shapes = multipliers(x, filters, output), (x.shape, output.shape)
-            return conv_s8(site, weight_values(site, 1), over, pairs, self.fused_activation_function, shapes)
+            layer = Layer(site, weight_values(site, 1), over, pairs, self.fused_activation_function, shapes)
+            return conv_s8(layer)
         raise site.unsupported(f"{x.dtype.label} with weights of {filters.dtype.label}")
 
     def reference(self, call: Call) -> tuple[Array, ...]:

@@ -20,9 +20,10 @@ from thimble.ops.convolution import (
     data_and_filters,
     taps,
 )
+from thimble.ops.convolve_s8 import depthwise_s8
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand, window
-from thimble.ops.weighted import Window, depthwise_s8, multipliers
+from thimble.ops.weighted import Layer, Window, multipliers, weight_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ class DepthwiseConv2D(Attrs):
         stride, dilation = (self.stride_h, self.stride_w), (self.dilation_h_factor, self.dilation_w_factor)
         over = Window((filters.shape[1], filters.shape[2]), stride, dilation, self.padding)
         if (x.dtype, filters.dtype) == (DType.INT8, DType.INT8):
-            return depthwise_s8(site, over, multipliers(x, filters, output), self.fused_activation_function)
+            pairs, shapes = multipliers(x, filters, output), (x.shape, output.shape)
+            layer = Layer(site, weight_values(site, 1), over, pairs, self.fused_activation_function, shapes)
+            return depthwise_s8(layer)
         raise site.unsupported(f"{x.dtype.label} with weights of {filters.dtype.label}")
 
     def reference(self, call: Call) -> tuple[Array, ...]:

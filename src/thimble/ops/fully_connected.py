@@ -24,9 +24,10 @@ from thimble.ops.convolution import (
     requantized,
     with_bias,
 )
+from thimble.ops.convolve_s8 import conv_s8
 from thimble.ops.numerics import Array, Call, quant_of, quantize_multiplier
 from thimble.ops.shapes import operand
-from thimble.ops.weighted import Window, conv_s8, weight_values
+from thimble.ops.weighted import Layer, Window, weight_values
 
 
 class WeightsFormat(enum.Enum):
@@ -72,11 +73,9 @@ class FullyConnected(Attrs):
             per_channel = quant_of(weights).per_channel
             scales = channel_scales(x, weights, output) if per_channel else [product_scale(x, weights, output)]
             pairs = [quantize_multiplier(scale) for scale in scales]
-            filters, shapes = (
-                weight_values(site, 1).reshape(units, 1, 1, depth),
-                ((1, rows, 1, depth), (1, rows, 1, units)),
-            )
-            return conv_s8(site, filters, Window((1, 1)), pairs, self.fused_activation_function, shapes)
+            filters = weight_values(site, 1).reshape(units, 1, 1, depth)
+            shapes = (1, rows, 1, depth), (1, rows, 1, units)
+            return conv_s8(Layer(site, filters, Window((1, 1)), pairs, self.fused_activation_function, shapes))
         raise site.unsupported(f"{x.dtype.label} with weights of {weights.dtype.label}")
 
     def reference(self, call: Call) -> tuple[Array, ...]:

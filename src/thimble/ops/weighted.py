@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lowering of the operators that multiply int8 activations by int8 weights: which kernel, and weights packed for it.
-
-FULLY_CONNECTED is a convolution by 1 x 1 filters of an image that is one pixel wide.
-"""
+"""What the lowerings of the operators with weights share: windows, multipliers, biases, constant weights."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.ir import Activation, Array, DType, Padding, Shape, Tensor
-from thimble.kernel import Fields, KernelCall, Site
+from thimble.kernel import Fields, Site
 from thimble.ops.convolution import Pair, channel_scales, margin
-from thimble.ops.lowering import Pairs, batches, channel_table, image, packed
+from thimble.ops.lowering import Pairs
 from thimble.ops.numerics import activation_range, quant_of, quantize_multiplier
 
 
@@ -74,48 +71,31 @@ def weight_values(site: Site, place: int) -> Array:
     return np.frombuffer(tensor.data or b"", np.dtype(tensor.dtype.label))[: tensor.elements].reshape(tensor.shape)
 
 
-def conv_s8(
-    site: Site, weights: Array, over: Window, pairs: Pairs, activation: Activation, shapes: tuple[Shape, Shape]
-) -> tuple[KernelCall, ...]:
-    """A convolution by weights `[O,KH,KW,depth]`, one call per batch; `shapes` are those of input and output, NHWC."""
-    x, output = site.tensor(0), site.outputs[0]
-    count, _, _, depth = weights.shape
-    fields = (
-        ("in", image(shapes[0])),
-        ("out", image(shapes[1])),
-        *over.fields(shapes[0]),
-        ("depth", depth),
-        ("filters", count // (shapes[0][3] // depth)),
-        ("weight_zero", legacy_zero(site)),
-        *output_fields(x, output, activation),
-    )
-    table = channel_table(bias_values(site, 2, count), pairs)
-    constants = (packed("weights", DType.INT8, weights), table)
-    return tuple(
-        KernelCall("conv_2d_s8", "conv_2d_s8.h", (a,), (b,), constants, "conv_2d_s8", fields, rows=shapes[1][1])
-        for a, b in zip(batches(x, shapes[0]), batches(output, shapes[1]), strict=True)
-    )
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A convolution to be lowered: all that its kernels' parameters and constants are made from.
 
+    `weights` are `[O,KH,KW,depth]`, for a depthwise convolution `[1,KH,KW,O]`; `pairs` are the multipliers, one per
+    output channel or one for all; `shapes` are those of input and output, NHWC.
+    """
 
-def depthwise_s8(site: Site, over: Window, pairs: Pairs, activation: Activation) -> tuple[KernelCall, ...]:
-    """A depthwise convolution by weights `[1,KH,KW,C * multiplier]`, one call per batch."""
-    x, output = site.tensor(0), site.outputs[0]
-    weights = weight_values(site, 1)
-    fields = (
-        ("in", image(x.shape)),
-        ("out", image(output.shape)),
-        *over.fields(x.shape),
-        ("multiplier", output.shape[3] // x.shape[3]),
-        ("weight_zero", legacy_zero(site)),
-        *output_fields(x, output, activation),
-    )
-    table = channel_table(bias_values(site, 2, output.shape[3]), pairs)
-    constants = (packed("weights", DType.INT8, weights), table)
-    name = "depthwise_conv_2d_s8"
-    return tuple(
-        KernelCall(name, f"{name}.h", (a,), (b,), constants, name, fields, rows=output.shape[1])
-        for a, b in zip(batches(x, x.shape), batches(output, output.shape), strict=True)
-    )
+    site: Site
+    weights: Array
+    over: Window
+    pairs: Pairs
+    activation: Activation
+    shapes: tuple[Shape, Shape]
+
+    @property
+    def channels(self) -> int:
+        return self.shapes[1][3]
+
+    @property
+    def bias(self) -> Array:
+        return bias_values(self.site, 2, self.channels)
+
+    def output_fields(self) -> Fields:
+        return output_fields(self.site.tensor(0), self.site.outputs[0], self.activation)
 
 
 def legacy_zero(site: Site) -> int:

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lowering of int8 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: which kernel, by flavour and shape.
+
+FULLY_CONNECTED is a convolution by 1 x 1 filters of an image that is one pixel wide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from thimble.ir import DType
+from thimble.kernel import Data, Fields, Flavour, KernelCall
+from thimble.ops import weighted_dsp as dsp
+from thimble.ops.lowering import batches, channel_table, image, packed
+from thimble.ops.weighted import Layer, legacy_zero
+
+
+def conv_s8(layer: Layer) -> tuple[KernelCall, ...]:
+    """A convolution, one call per batch."""
+    filters = dsp.conv_filters(layer) if layer.site.flavour is Flavour.DSP else None
+    if filters is not None and _is_vector(layer):
+        return _calls(layer, *dsp.fully_connected(layer, filters), rows=0)
+    if filters is not None:
+        return _calls(layer, *dsp.conv(layer, filters))
+    return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
+
+
+def depthwise_s8(layer: Layer) -> tuple[KernelCall, ...]:
+    """A depthwise convolution, one call per batch; of a single channel it is a convolution."""
+    if layer.shapes[0][3] == 1:
+        return conv_s8(replace(layer, weights=layer.weights.transpose(3, 1, 2, 0)))
+    filters = dsp.depthwise_filters(layer) if layer.site.flavour is Flavour.DSP else None
+    if filters is not None:
+        return _calls(layer, *dsp.depthwise(layer, filters))
+    return _calls(layer, "depthwise_conv_2d_s8", *_plain_depthwise(layer))
+
+
+def _is_vector(layer: Layer) -> bool:
+    """Whether filters see the whole input, which is one pixel or, without padding, just as large as they are."""
+    before, after = layer.shapes
+    return after[1:3] == (1, 1) and before[1:] == layer.weights.shape[1:]
+
+
+def _calls(
+    layer: Layer,
+    kernel: str,
+    constants: tuple[Data, ...],
+    fields: Fields,
+    scratch: int = 0,
+    rows: int | None = None,
+) -> tuple[KernelCall, ...]:
+    sources, targets = batches(layer.site.tensor(0), layer.shapes[0]), batches(layer.site.outputs[0], layer.shapes[1])
+    rows = layer.shapes[1][1] if rows is None else rows
+    return tuple(
+        KernelCall(kernel, f"{kernel}.h", (a,), (b,), constants, kernel, fields, scratch, rows)
+        for a, b in zip(sources, targets, strict=True)
+    )
+
+
+def _plain_conv(layer: Layer) -> tuple[tuple[Data, ...], Fields]:
+    before, after = layer.shapes
+    depth = layer.weights.shape[3]
+    fields = (
+        ("in", image(before)),
+        ("out", image(after)),
+        *layer.over.fields(before),
+        ("depth", depth),
+        ("filters", layer.channels // (before[3] // depth)),
+        ("weight_zero", legacy_zero(layer.site)),
+        *layer.output_fields(),
+    )
+    return (packed("weights", DType.INT8, layer.weights), channel_table(layer.bias, layer.pairs)), fields
+
+
+def _plain_depthwise(layer: Layer) -> tuple[tuple[Data, ...], Fields]:
+    before, after = layer.shapes
+    fields = (
+        ("in", image(before)),
+        ("out", image(after)),
+        *layer.over.fields(before),
+        ("multiplier", after[3] // before[3]),
+        ("weight_zero", legacy_zero(layer.site)),
+        *layer.output_fields(),
+    )
+    return (packed("weights", DType.INT8, layer.weights), channel_table(layer.bias, layer.pairs)), fields
