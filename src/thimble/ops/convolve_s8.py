@@ -11,26 +11,34 @@ from dataclasses import replace
 from thimble.ir import DType
 from thimble.kernel import Data, Fields, Flavour, KernelCall
 from thimble.ops import weighted_dsp as dsp
+from thimble.ops import weighted_mve as mve
 from thimble.ops.lowering import batches, channel_table, image, packed
+from thimble.ops.requantized import conv_filters, depthwise_filters
 from thimble.ops.weighted import Layer, legacy_zero
 
 
 def conv_s8(layer: Layer) -> tuple[KernelCall, ...]:
     """A convolution, one call per batch."""
-    filters = dsp.conv_filters(layer) if layer.site.flavour is Flavour.DSP else None
-    if filters is not None and _is_vector(layer):
+    flavour = layer.site.flavour
+    filters = conv_filters(layer) if flavour in (Flavour.DSP, Flavour.MVE) else None
+    if filters is None:
+        return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
+    if flavour is Flavour.MVE:
+        return _calls(layer, *mve.conv(layer, filters))
+    if _is_vector(layer):
         return _calls(layer, *dsp.fully_connected(layer, filters), rows=0)
-    if filters is not None:
-        return _calls(layer, *dsp.conv(layer, filters))
-    return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
+    return _calls(layer, *dsp.conv(layer, filters))
 
 
 def depthwise_s8(layer: Layer) -> tuple[KernelCall, ...]:
     """A depthwise convolution, one call per batch; of a single channel it is a convolution."""
     if layer.shapes[0][3] == 1:
         return conv_s8(replace(layer, weights=layer.weights.transpose(3, 1, 2, 0)))
-    filters = dsp.depthwise_filters(layer) if layer.site.flavour is Flavour.DSP else None
-    if filters is not None:
+    flavour = layer.site.flavour
+    filters = depthwise_filters(layer) if flavour in (Flavour.DSP, Flavour.MVE) else None
+    if filters is not None and flavour is Flavour.MVE and mve.suits_depthwise(layer, filters):
+        return _calls(layer, *mve.depthwise(layer, filters))
+    if filters is not None and flavour is Flavour.DSP and dsp.suits_depthwise(layer):
         return _calls(layer, *dsp.depthwise(layer, filters))
     return _calls(layer, "depthwise_conv_2d_s8", *_plain_depthwise(layer))
 

@@ -3,97 +3,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from thimble.ir import Array, DType
 from thimble.kernel import Data, Fields
 from thimble.ops.lowering import image, packed
-from thimble.ops.numerics import activation_range, multiply_by_quantized_multiplier, quant_of
-from thimble.ops.weighted import Layer, legacy_zero
-
-MOST_SHIFT = 24
-"""Bits to the right for which half a step and the zero point still fit in an int32."""
-
-Kernel = tuple[str, tuple[Data, ...], Fields, int]
-"""Name, constants, members of the parameters, bytes of work space."""
+from thimble.ops.numerics import activation_range, quant_of
+from thimble.ops.requantized import Filters, Kernel
+from thimble.ops.weighted import Layer
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Filters `[O,taps]` and their biases as they were, and per channel (multiplier, bits to the right, result).
-
-    Where the result is not None, the channel's output is that for all inputs, and its filter counts as zeros.
-    """
-
-    values: Array
-    bias: Array
-    channels: tuple[tuple[int, int, int | None], ...]
-
-
-def conv_filters(layer: Layer) -> Filters | None:
-    """The filters of a convolution that the kernel computes: no groups, requantization by one multiplication."""
-    if layer.weights.shape[3] != layer.shapes[0][3]:
-        return None
-    return _requantized(layer, layer.weights.reshape(layer.channels, -1).astype(np.int64))
-
-
-def depthwise_filters(layer: Layer) -> Filters | None:
-    """Those of a depthwise convolution: a filter per channel, three wide, stride 1 or 2."""
-    (_, _, _, before), (_, _, _, after) = layer.shapes
-    over = layer.over
-    shaped = before == after >= 4 and over.kernel[1] == 3 and over.stride[1] in (1, 2) and over.dilation == (1, 1)
-    return _requantized(layer, layer.weights.reshape(-1, after).T.astype(np.int64)) if shaped else None
-
-
-def _requantized(layer: Layer, filters: Array) -> Filters | None:
-    """The filters, if kernels/requantize_dsp.h applies to all channels."""
-    if legacy_zero(layer.site) != 0:
-        return None
-    zero = quant_of(layer.site.tensor(0)).zero_point[0]
-    bias = layer.bias - zero * filters.sum(axis=1)
-    ends = np.stack([filters * -128, filters * 127])
-    bounds = zip(
-        (bias + ends.min(axis=0).sum(axis=1)).tolist(), (bias + ends.max(axis=0).sum(axis=1)).tolist(), strict=True
-    )
-    reach = (np.abs(filters).sum(axis=1) * 128 + np.abs(bias)).tolist()
-    pairs = layer.pairs if len(layer.pairs) == len(filters) else [*layer.pairs] * len(filters)
-    channels = [_channel(layer, pair, bound, most) for pair, bound, most in zip(pairs, bounds, reach, strict=True)]
-    if None in channels:
-        return None
-    fixed = np.array([c is not None and c[2] is not None for c in channels])
-    values, bias = np.where(fixed[:, None], 0, filters), np.where(fixed, 0, bias)
-    return Filters(values, bias, tuple(c for c in channels if c is not None))
-
-
-def _channel(
-    layer: Layer, pair: tuple[int, int], bounds: tuple[int, int], reach: int
-) -> tuple[int, int, int | None] | None:
-    """Multiplier, bits to the right and result of a channel whose sums lie within the bounds; None if there are none.
-
-    A doubled sum must fit in an int32, and so must the product with half a step and the zero point added. Channels that
-    training has left without effect have tiny multipliers and huge biases: their result is often always the same.
-    """
-    mantissa, right = pair[0], -pair[1]
-    if mantissa > 0 and 1 <= right <= MOST_SHIFT and reach < 1 << 30 and reach + (130 << right) < 1 << 31:
-        return mantissa, right, None
-    if max(map(abs, bounds)) >= 1 << 31:
-        return None
-    output = layer.site.outputs[0]
-    least, most = multiply_by_quantized_multiplier(np.array(bounds, np.int64), mantissa, -right)
-    low, high = activation_range(layer.activation, output)
-    zero = quant_of(output).zero_point[0]
-    results = np.clip([int(least) + zero, int(most) + zero], low, high)
-    return (1 << 30, 8, int(results[0])) if results[0] == results[1] else None
+def suits_depthwise(layer: Layer) -> bool:
+    """Whether there is a filter per channel, three wide, with stride 1 or 2."""
+    over, before = layer.over, layer.shapes[0][3]
+    return before == layer.channels >= 4 and over.kernel[1] == 3 and over.stride[1] <= 2 and over.dilation == (1, 1)
 
 
 def channel_rows(layer: Layer, filters: Filters, *, doubled: bool) -> Data:
     """A thimble_channel per filter: bias with the input's zero point, multiplier, offset, shift."""
     after = quant_of(layer.site.outputs[0]).zero_point[0]
     rows = []
-    for bias, (mantissa, right, result) in zip(filters.bias.tolist(), filters.channels, strict=True):
-        offset = (1 << (right - 1)) + ((after if result is None else result) << right)
+    for bias, (mantissa, right) in zip(filters.bias.tolist(), filters.channels, strict=True):
+        offset = (1 << (right - 1)) + (after << right)
         rows.append((bias * (2 if doubled else 1), mantissa if doubled else 2 * mantissa - (1 << 32), offset, right))
     return packed("channels", DType.INT32, np.array(rows, np.int64))
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters and constants of the int8 kernels with Helium: kernels/conv_2d_s8_mve.h and its neighbour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thimble.ir import Array, DType
+from thimble.kernel import Data, Fields
+from thimble.ops.lowering import image, packed
+from thimble.ops.numerics import activation_range, quant_of
+from thimble.ops.requantized import Filters, Kernel
+from thimble.ops.weighted import Layer
+
+SIXTEEN = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)
+"""Channels in the order in which widening every other lane, twice, leaves them."""
+POINTER_BYTES = 8
+"""Room for a pointer wherever the bundle runs; four bytes on the cores that have Helium."""
+
+
+def suits_depthwise(layer: Layer, filters: Filters) -> bool:
+    """Whether the products of two taps fit in an int16: no weight of -128."""
+    return layer.shapes[0][3] == layer.channels and bool(filters.values.min(initial=0) > -128)
+
+
+def conv(layer: Layer, filters: Filters) -> Kernel:
+    """Filters as in the model. Work space for a window."""
+    before, after = layer.shapes
+    taps = filters.values.shape[1]
+    fields = (
+        ("in", image(before)),
+        ("out", image(after)),
+        *layer.over.fields(before),
+        ("depth", before[3]),
+        ("taps", taps),
+        ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
+        ("output", _output(layer)),
+    )
+    constants = (packed("weights", DType.INT8, filters.values), _channels(filters, range(4)))
+    direct = taps == before[3]
+    return "conv_2d_s8_mve", constants, fields, 8 if direct else taps
+
+
+def depthwise(layer: Layer, filters: Filters) -> Kernel:
+    """Weights as in the model. Work space for a pointer per tap, and a pixel of zero points."""
+    before, after = layer.shapes
+    fields = (
+        ("in", image(before)),
+        ("out", image(after)),
+        *layer.over.fields(before),
+        ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
+        ("output", _output(layer)),
+    )
+    constants = (packed("weights", DType.INT8, filters.values.T), _channels(filters, SIXTEEN))
+    taps = filters.values.shape[1]
+    return "depthwise_conv_2d_s8_mve", constants, fields, taps * POINTER_BYTES + before[3]
+
+
+def _output(layer: Layer) -> Fields:
+    """The members of a thimble_output_mve."""
+    output = layer.site.outputs[0]
+    low, high = activation_range(layer.activation, output)
+    zero = quant_of(output).zero_point[0]
+    return ("zero", zero), ("low", low), ("high", high), ("positive", int(low >= zero))
+
+
+def _channels(filters: Filters, order: Array | tuple[int, ...] | range) -> Data:
+    """Biases, multipliers and shifts of as many channels at a time as `order` is long, in that order."""
+    block = len(order)
+    count = -(-len(filters.bias) // block) * block
+    columns = np.zeros((3, count), np.int64)
+    columns[2] = -1
+    for index, (bias, (mantissa, right)) in enumerate(zip(filters.bias.tolist(), filters.channels, strict=True)):
+        columns[:, index] = bias, mantissa, -right
+    blocks = columns.reshape(3, -1, block)[:, :, list(order)].transpose(1, 0, 2)
+    return packed("channels", DType.INT32, blocks)
