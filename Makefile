@@ -4,17 +4,26 @@ BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(shell find core src -type f -not -name '*.pyc' -not -name '*.so')
 THIMBLE_MODELS ?= $(abspath ../shared/models)
 export THIMBLE_MODELS
+# Cross compilers and emulated microcontrollers. Tests say aloud that they are skipped where these cannot be installed.
+EMULATORS := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-system-misc gcc-riscv64-unknown-elf \
+  picolibc-riscv64-unknown-elf gcc-avr avr-libc simavr libsimavr-dev libelf-dev
 
-.PHONY: demo test lint types fuzz bench golden clean
+.PHONY: demo test emulators lint types fuzz bench golden clean
 demo: .venv/installed
 	@mkdir -p out
 	$(BIN)/thimble fit demo --board nucleo-l4r5zi --plot out/demo.png
 
-test: .venv/test-installed
+test: .venv/test-installed emulators
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+emulators:
+	@missing=""; for name in $(EMULATORS); do dpkg -s $$name >/dev/null 2>&1 || missing="$$missing $$name"; done; \
+	if [ -n "$$missing" ]; then \
+	  { apt-get update && apt-get install -y --no-install-recommends $$missing; } || echo "not installed:$$missing"; \
+	fi
 
 fuzz: .venv/test-installed
 	$(BIN)/python tests/mutate.py --count 20000 --seed 1

@@ -95,6 +95,7 @@ def test_macs_are_counted_in_the_operators_that_multiply_and_add(path: Path) -> 
     assert {kind for kind, macs in counted.items() if macs} <= {
         "BATCH_MATMUL",
         "CONV_2D",
+        "Convolution2DTransposeBias",
         "DEPTHWISE_CONV_2D",
         "FULLY_CONNECTED",
         "SVDF",

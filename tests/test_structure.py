@@ -22,11 +22,14 @@ LAYERS = (
     ("importers", "mapping", "pack", "csvio", "schedule", "lower", "rewrites", "emit"),
     ("exporters", "tflm"),
     ("zoo", "ladder", "compile", "host"),
+    ("emulation",),
     ("emulate",),
+    ("packaging", "selftest"),
     ("bundle",),
+    ("inference",),
     ("pipeline",),
     ("plot",),
-    ("report",),
+    ("report", "report_compile"),
     ("commands",),
 )
 ALLOWED_IN_VERIFIER = {"errors", "ir", "memory", "ops", "program"}

@@ -15,7 +15,6 @@ from flatbuffers import flexbuffers
 
 from thimble.ir import (
     Attrs,
-    Custom,
     DType,
     Graph,
     Kind,
@@ -29,7 +28,7 @@ from thimble.ir import (
     Tensor,
     TensorId,
 )
-from thimble.ops import OPERATORS
+from thimble.ops import OPERATORS, customs
 
 F32, I4, I8, I16, I32, I64 = DType.FLOAT32, DType.INT4, DType.INT8, DType.INT16, DType.INT32, DType.INT64
 BOOL, RESOURCE = DType.BOOL, DType.RESOURCE
@@ -172,7 +171,7 @@ def svdf(rank: int = 2, state: DType = I16) -> Model:
 
 
 def custom(code: str, inputs: list[Tensor | None], outputs: list[Tensor], **options: object) -> Model:
-    return single(Custom(code, bytes(flexbuffers.Dumps(options))), inputs, outputs)
+    return single(customs.custom(code, bytes(flexbuffers.Dumps(options))), inputs, outputs)
 
 
 def branches() -> Model:

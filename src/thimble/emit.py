@@ -18,7 +18,7 @@ from string import Template
 import numpy as np
 
 from thimble.ir import DType, Graph, Kind, Tensor, short_name
-from thimble.kernel import Data, Fields, KernelCall
+from thimble.kernel import Data, Fields
 from thimble.program import FLASH, Access, Program, Step
 
 C_TYPES = {
@@ -43,22 +43,46 @@ class Constant:
     """An array in flash: what is stored once however often it is used. `what` is for the comment above it."""
 
     symbol: str
-    ctype: str
-    literal: str
-    elements: int
+    dtype: DType
     what: str
     data: bytes
     flash: bool  # in the address space of constants; operands of kernels are not, see `kernels/base.h`
 
+    @property
+    def ctype(self) -> str:
+        return C_TYPES[self.dtype]
+
+    @property
+    def elements(self) -> int:
+        return len(self.data) * 8 // max(8, self.dtype.bits)
+
+
+# The name is a prefix in C, and the name of files, of a library and of a CMake target: keywords of C and C++, standard
+# headers, libraries and targets that exist everywhere are left alone.
+_TAKEN = """
+    alignas alignof and asm assert auto bool break case catch char class const constexpr continue default delete do
+    double else enum explicit export extern false float for friend goto if inline int long mutable namespace new
+    noexcept not nullptr operator or private protected public register restrict return short signed sizeof static
+    struct switch template this thread_local throw true try typedef typeid typename union unsigned using virtual void
+    volatile while xor main
+    ctype errno fenv inttypes limits locale math setjmp signal stdarg stddef stdint stdio stdlib string time
+    all clean c dl edit_cache gcc help install m package pthread rebuild_cache rt test arduino thimble
+"""
+RESERVED = frozenset(_TAKEN.split())
+LONGEST_NAME = 48
+
 
 def identifier(name: str) -> str:
-    """A name as a C identifier."""
-    cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower() or "model"
-    return f"m_{cleaned}" if cleaned[0].isdigit() else cleaned
+    """A name as a C identifier that no compiler, standard header or build tool has a use for."""
+    cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()[:LONGEST_NAME].rstrip("_") or "model"
+    return f"m_{cleaned}" if cleaned[0].isdigit() or cleaned in RESERVED else cleaned
 
 
-def emit(program: Program) -> dict[str, str]:
-    """The C sources of a program, by path within the bundle; same program, same text."""
+def emit(program: Program, *, weights: bool = True) -> dict[str, str]:
+    """The C sources of a program, by path within the bundle; same program, same text.
+
+    Without `weights` the file that defines the constants is left out: someone else does.
+    """
     constants = constants_of(program)
     headers = sorted({step.call.header for step in program.steps})
     common = _common(program)
@@ -75,10 +99,17 @@ def emit(program: Program) -> dict[str, str]:
         f"{name}_weights.h": _template("weights.h").substitute(
             common, declarations="\n".join(f"extern {_declared(c)};" for c in constants.values())
         ),
-        f"{name}_weights.c": _template("weights.c").substitute(common, definitions="\n".join(_definitions(constants))),
+        **(_weights_file(program, common, constants) if weights else {}),
         f"{name}_arena.c": _template("arena.c").substitute(common),
-        **{f"thimble/{header}": text for header, text in kernel_sources(headers).items()},
+        **{f"thimble/{header}": text for header, text in kernel_sources([*headers, "base.h"]).items()},
     }
+
+
+def _weights_file(
+    program: Program, common: Mapping[str, str], constants: Mapping[tuple[str, bytes, bool], Constant]
+) -> dict[str, str]:
+    text = _template("weights.c").substitute(common, definitions="\n".join(_definitions(constants)))
+    return {f"{program.name}_weights.c": text}
 
 
 def kernel_sources(headers: list[str]) -> dict[str, str]:
@@ -100,8 +131,7 @@ def constants_of(program: Program) -> dict[tuple[str, bytes, bool], Constant]:
     for dtype, data, what, flash in _arrays(program):
         key = (C_TYPES[dtype], data, flash)
         if key not in found and data:
-            literal, elements = _literal(dtype, data)
-            found[key] = Constant(f"{program.name}_k{len(found)}", C_TYPES[dtype], literal, elements, what, data, flash)
+            found[key] = Constant(f"{program.name}_k{len(found)}", dtype, what, data, flash)
     return found
 
 
@@ -123,15 +153,16 @@ def _arrays(program: Program) -> Iterator[tuple[DType, bytes, str, bool]]:
             yield DType.UINT8, first, f"first value of {_comment(tensors[index].name)}", False
 
 
-def _literal(dtype: DType, data: bytes) -> tuple[str, int]:
+def literal(dtype: DType, data: bytes) -> str:
+    """An array's elements as C writes them, in lines."""
     if dtype is DType.INT4:
         dtype = DType.UINT8
     array = np.frombuffer(data, np.dtype("bool" if dtype is DType.BOOL else dtype.label).newbyteorder("<"))
     if dtype is DType.BOOL:
         array = array.astype(np.uint8)
     words = [_number(value) for value in array.tolist()] if dtype is not DType.FLOAT16 else []
-    if dtype is DType.FLOAT32:
-        words = [_float(value) for value in array.tolist()]
+    if dtype is DType.FLOAT64:
+        words = [_float(value, "") for value in array.tolist()]
     elif dtype is DType.FLOAT16:
         words = [str(value) for value in np.frombuffer(data, "<u2").tolist()]
     lines, line = [], ""
@@ -140,7 +171,7 @@ def _literal(dtype: DType, data: bytes) -> tuple[str, int]:
             lines.append(line)
             line = ""
         line += word + ","
-    return "\n  ".join([*lines, line]), len(words)
+    return "\n  ".join([*lines, line])
 
 
 def _number(value: float) -> str:
@@ -153,13 +184,19 @@ def _number(value: float) -> str:
     return f"{value}u" if value >= 2**31 else str(value)
 
 
-def _float(value: float) -> str:
+def _float(value: float, suffix: str = "f") -> str:
     """A float as C writes it, to the last bit; not-a-number and infinity by their arithmetic."""
     if math.isnan(value):
-        return "(0.0f / 0.0f)"
+        return f"(0.0{suffix} / 0.0{suffix})"
     if math.isinf(value):
-        return f"({'-' if value < 0 else ''}1.0f / 0.0f)"
-    return f"{float(value).hex()}f"
+        return f"({'-' if value < 0 else ''}1.0{suffix} / 0.0{suffix})"
+    return f"{float(value).hex()}{suffix}"
+
+
+def decimal(value: float) -> str:
+    """A float32 in decimal, for headers: C++ before 2017 has no hexadecimal floats. Nine digits say it to the bit."""
+    text = f"{np.float32(value):.9g}"
+    return f"{text}f" if set(".en") & set(text) else f"{text}.0f"
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -174,8 +211,13 @@ def _declared(constant: Constant) -> str:
 def _definitions(constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
     for constant in constants.values():
         yield f"/* {constant.what} */"
-        alignment = max(4, len(constant.data) // constant.elements)
-        yield f"THIMBLE_WEIGHTS({alignment}) {_declared(constant)} = {{\n  {constant.literal}\n}};\n"
+        text = literal(constant.dtype, constant.data)
+        yield f"THIMBLE_WEIGHTS({constant_alignment(constant)}) {_declared(constant)} = {{\n  {text}\n}};\n"
+
+
+def constant_alignment(constant: Constant) -> int:
+    """Where a constant may start: at multiples of this many bytes, so that kernels may read words."""
+    return max(4, constant.dtype.bits // 8)
 
 
 def _functions(program: Program, constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
@@ -286,10 +328,11 @@ def _port(program: Program, kind: str, index: int, tensor: Tensor) -> str:
         f"/* {kind.capitalize()} {index}: {_comment(tensor.name)}, {tensor.dtype.label} [{shape}]{_real(tensor)} */",
         f"#define {prefix}_ELEMENTS {tensor.elements}",
         f"#define {prefix}_BYTES {tensor.nbytes}",
+        f"#define {prefix}_SHAPE {{{', '.join(map(str, tensor.shape)) or 1}}}",
     ]
     if tensor.quant is not None:
         lines += [
-            f"#define {prefix}_SCALE {_float(float(np.float32(tensor.quant.scale[0])))}",
+            f"#define {prefix}_SCALE {decimal(tensor.quant.scale[0])}",
             f"#define {prefix}_ZERO_POINT {tensor.quant.zero_point[0]}",
         ]
     const = "const " if kind == "output" else ""
@@ -327,4 +370,14 @@ def _template(name: str) -> Template:
     return Template((resources.files("thimble") / "templates" / name).read_text(encoding="utf-8"))
 
 
-__all__ = ["C_TYPES", "KernelCall", "constants_of", "emit", "identifier", "kernel_sources"]
+__all__ = [
+    "C_TYPES",
+    "Constant",
+    "constant_alignment",
+    "constants_of",
+    "decimal",
+    "emit",
+    "identifier",
+    "kernel_sources",
+    "literal",
+]

@@ -9,6 +9,7 @@ import numpy as np
 
 from thimble.errors import OptionError, UnsupportedOperatorError
 from thimble.ir import Attrs, DType, Graph, Kind, Model, Tensor
+from thimble.ops import legacy
 from thimble.ops.numerics import Array, Call
 
 
@@ -52,7 +53,7 @@ class Executor:
                 raise UnsupportedOperatorError(f"{op.label}: there is no reference for it")
             operands = tuple(None if i is None else values.get(i) for i in op.inputs)
             call = Call(operands, graph.operands(op), graph.results(op), self.state, self._graph)
-            results = op.attrs.reference(call)
+            results = legacy.reference(op.attrs, call)
             values.update(zip(op.outputs, results, strict=True))
         self._keep(graph, index, values)
         return tuple(values[i] for i in graph.outputs)
@@ -74,6 +75,8 @@ def constant(tensor: Tensor) -> Array:
 
 
 def initial(tensor: Tensor) -> Array:
-    """What a variable holds before the first inference: the zero point (int8) or 0."""
+    """What a variable holds before the first inference: its data if it has any, else the zero point (int8) or 0."""
+    if tensor.data is not None:
+        return np.array(constant(tensor))
     zero = tensor.quant.zero_point[0] if tensor.quant is not None else 0
     return np.full(tensor.shape, zero if tensor.dtype is DType.INT8 else 0, tensor.dtype.label)

@@ -10,85 +10,214 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from thimble.emit import emit
+from thimble.emit import C_TYPES, Constant, constant_alignment, constants_of, emit
 from thimble.errors import OptionError
-from thimble.ir import Array, Kind, Tensor
+from thimble.ir import Array, DType, Kind, Shape, Tensor, TensorId
 from thimble.program import Program
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
 """What every bundle must compile with."""
+NUMPY_NAMES = frozenset(dtype.label for dtype in C_TYPES if dtype is not DType.INT4)
+"""Element types of inputs and outputs."""
+ARENA_ALIGNMENT = 64
+MANY_CONSTANTS = 1 << 16
+"""Bytes of constants above which they are not compiled but put in place: a C compiler reads about 1 MB per second."""
 
 
-class HostProgram:
-    """A program compiled for this machine. Variables keep their values from one `run` to the next until `reset`."""
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output: `offset` bytes from the arena's start, or the constant array `symbol`.
 
-    def __init__(self, program: Program, *, flags: Sequence[str] = ("-O2",), compiler: Sequence[str] = ()) -> None:
+    `dtype` is NumPy's name; `scale` is None where values are not quantized (or not with one scale).
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+    offset: int
+    symbol: str = ""
+    scale: float | None = None
+    zero_point: int = 0
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a caller of compiled code must know: the prefix of its functions, its arena, its inputs and outputs."""
+
+    name: str
+    arena_bytes: int
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+def interface_of(program: Program) -> Interface:
+    """How to call a program."""
+    graph = program.graph
+    constants = constants_of(program)
+
+    def port(index: TensorId) -> Port:
+        tensor = graph.tensors[index]
+        one = tensor.quant if tensor.quant is not None and len(tensor.quant.scale) == 1 else None
+        scale, zero = (one.scale[0], one.zero_point[0]) if one is not None else (None, 0)
+        offset, symbol = 0, ""
+        if tensor.kind is Kind.CONSTANT:
+            data = (tensor.data or b"")[: tensor.nbytes]
+            symbol = constants[C_TYPES[tensor.dtype], data, False].symbol if data else ""
+        elif tensor.nbytes:
+            offset = program.place(tensor)[1]
+        return Port(tensor.name, _numpy_name(tensor), tensor.shape, offset, symbol, scale, zero)
+
+    ports = tuple(map(port, graph.inputs)), tuple(map(port, graph.outputs))
+    return Interface(program.name, program.arenas[0].size, *ports)
+
+
+def _numpy_name(tensor: Tensor) -> str:
+    if tensor.dtype.label not in NUMPY_NAMES:
+        raise OptionError(f"'{tensor.name}' is {tensor.dtype.label}, which NumPy does not have")
+    return tensor.dtype.label
+
+
+class HostBundle:
+    """C sources compiled for this machine. Variables keep their values from one `run` to the next until `reset`."""
+
+    def __init__(
+        self,
+        interface: Interface,
+        sources: Sequence[Path],
+        *,
+        flags: Sequence[str] = ("-O2",),
+        warnings: Sequence[str] = WARNINGS,
+        compiler: Sequence[str] = (),
+    ) -> None:
         """Compile.
 
         Raises:
             OptionError: there is no C compiler, or it refuses the sources.
         """
-        self.program = program
-        self._folder = tempfile.TemporaryDirectory(prefix="thimble-")
-        folder = Path(self._folder.name)
-        files = emit(program)
-        write_files(folder, files)
-        sources = [str(folder / name) for name in files if name.endswith(".c")]
-        library = folder / "bundle.so"
-        command = [*(compiler or host_compiler()), "-std=c11", *WARNINGS, *flags, "-shared", "-fPIC", *sources]
-        done = subprocess.run([*command, "-lm", "-o", str(library)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OptionError(f"{command[0]} refuses the bundle:\n{done.stderr.strip()[:4000]}")
-        self._library = ctypes.CDLL(str(library))
-        arena = program.arenas[0]
-        self._block = ctypes.create_string_buffer(max(1, arena.size) + 64)
-        self._arena = -ctypes.addressof(self._block) % 64
+        self.interface = interface
+        with tempfile.TemporaryDirectory(prefix="thimble-", ignore_cleanup_errors=True) as folder:
+            library = Path(folder) / "bundle.so"
+            command = [*(compiler or host_compiler()), "-std=c11", *warnings, *flags, "-shared", "-fPIC"]
+            done = _run([*command, *map(str, sources), "-lm", "-o", str(library)])
+            if done.returncode:
+                raise OptionError(f"{command[0]} refuses the bundle:\n{done.stderr.strip()[:4000]}")
+            self._library = ctypes.CDLL(str(library))
+        self._block = ctypes.create_string_buffer(max(1, interface.arena_bytes) + ARENA_ALIGNMENT)
+        start = ctypes.addressof(self._block)
+        self._arena = start + -start % ARENA_ALIGNMENT
+        self._invoke = self._function("invoke")
         self.reset()
 
-    def __enter__(self) -> HostProgram:
+    def __enter__(self) -> HostBundle:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._folder.cleanup()
+        """Nothing is left on disk anyway; the code stays loaded until the process ends."""
+
+    def _function(self, verb: str) -> ctypes._NamedFuncPointer:
+        name = f"{self.interface.name}_{verb}"
+        try:
+            function = getattr(self._library, name)
+        except AttributeError:
+            raise OptionError(f"the bundle's sources do not define {name}") from None
+        function.argtypes, function.restype = [ctypes.c_void_p], None
+        return function  # type: ignore[no-any-return]
 
     def reset(self) -> None:
         """Forget all variables."""
-        getattr(self._library, f"{self.program.name}_init")(self._address())
+        self._function("init")(self._arena)
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
         """Outputs for the given inputs, which must have the shapes and types of the model's."""
-        graph = self.program.graph
-        if len(inputs) != len(graph.inputs):
-            raise OptionError(f"the model has {len(graph.inputs)} inputs, {len(inputs)} were given")
-        for index, array in zip(graph.inputs, inputs, strict=True):
-            self._store(graph.tensors[index], array)
-        getattr(self._library, f"{self.program.name}_invoke")(self._address())
-        return tuple(self._result(graph.tensors[index]) for index in graph.outputs)
+        self.store(*inputs)
+        self.invoke()
+        return tuple(map(self._result, self.interface.outputs))
 
-    def _address(self) -> ctypes.c_void_p:
-        return ctypes.c_void_p(ctypes.addressof(self._block) + self._arena)
+    def store(self, *inputs: Array) -> None:
+        """Put the inputs where `invoke` expects them.
 
-    def _store(self, tensor: Tensor, array: Array) -> None:
-        if array.shape != tensor.shape or array.dtype != np.dtype(tensor.dtype.label):
-            wanted = f"{tensor.dtype.label}{list(tensor.shape)}"
-            raise OptionError(f"input '{tensor.name}' is {wanted}, not {array.dtype}{list(array.shape)}")
-        if tensor.nbytes:
-            data = np.ascontiguousarray(array).tobytes()
-            ctypes.memmove(ctypes.addressof(self._block) + self._arena + self.program.place(tensor)[1], data, len(data))
+        Raises:
+            OptionError: an input of the wrong number, shape or type.
+        """
+        ports = self.interface.inputs
+        if len(inputs) != len(ports):
+            raise OptionError(f"the model has {len(ports)} inputs, {len(inputs)} were given")
+        for port, array in zip(ports, inputs, strict=True):
+            if array.shape != port.shape or array.dtype != np.dtype(port.dtype):
+                raise OptionError(f"input '{port.name}' is {port}, not {array.dtype}{list(array.shape)}")
+            if port.nbytes:
+                ctypes.memmove(self._arena + port.offset, np.ascontiguousarray(array).tobytes(), port.nbytes)
 
-    def _result(self, tensor: Tensor) -> Array:
-        kind = np.dtype(tensor.dtype.label)
-        if tensor.kind is Kind.CONSTANT or not tensor.nbytes:
-            return np.frombuffer((tensor.data or b"")[: tensor.nbytes], kind).reshape(tensor.shape)
-        start = self._arena + self.program.place(tensor)[1]
-        return np.frombuffer(self._block.raw[start : start + tensor.nbytes], kind).reshape(tensor.shape)
+    def invoke(self) -> None:
+        """One inference on what `store` left in the arena."""
+        self._invoke(self._arena)
+
+    def _result(self, port: Port) -> Array:
+        start = self._arena + port.offset
+        if port.symbol:
+            start = ctypes.addressof((ctypes.c_uint8 * port.nbytes).in_dll(self._library, port.symbol))
+        data = ctypes.string_at(start, port.nbytes) if port.nbytes else b""
+        return np.frombuffer(data, np.dtype(port.dtype)).reshape(port.shape)
+
+    def _put(self, constant: Constant) -> None:
+        array = (ctypes.c_uint8 * len(constant.data)).in_dll(self._library, constant.symbol)
+        ctypes.memmove(array, constant.data, len(constant.data))
+
+
+class HostProgram(HostBundle):
+    """A program compiled for this machine."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        flags: Sequence[str] = ("-O2",),
+        warnings: Sequence[str] = WARNINGS,
+        compiler: Sequence[str] = (),
+    ) -> None:
+        """Compile; same errors."""
+        self.program = program
+        constants = tuple(constants_of(program).values())
+        many = sum(len(constant.data) for constant in constants) > MANY_CONSTANTS
+        files = emit(program, weights=not many)
+        if many:
+            files["room.c"] = _room_for(constants)
+        with tempfile.TemporaryDirectory(prefix="thimble-") as folder:
+            write_files(Path(folder), files)
+            sources = [Path(folder) / name for name in files if name.endswith(".c") and not name.endswith("_arena.c")]
+            super().__init__(interface_of(program), sources, flags=flags, warnings=warnings, compiler=compiler)
+        for constant in constants if many else ():
+            self._put(constant)
+        if many:
+            self.reset()  # first values of variables are constants
+
+    def __enter__(self) -> HostProgram:
+        return self
+
+
+def _room_for(constants: Sequence[Constant]) -> str:
+    """A C file with arrays of the constants' names and sizes, to be filled once it is loaded."""
+    lines = [f"_Alignas({constant_alignment(c)}) uint8_t {c.symbol}[{len(c.data)}];" for c in constants]
+    return "\n".join(["#include <stdint.h>", *lines]) + "\n"
 
 
 def host_compiler() -> tuple[str, ...]:
@@ -105,7 +234,7 @@ def host_compiler() -> tuple[str, ...]:
     zig = zig_compiler()
     if zig:
         return zig
-    raise OptionError("no C compiler found: install gcc or clang, or `pip install ziglang`")
+    raise OptionError("no C compiler found: install gcc or clang, or the Python package ziglang (extra `zig`)")
 
 
 def zig_compiler() -> tuple[str, ...]:
@@ -113,6 +242,13 @@ def zig_compiler() -> tuple[str, ...]:
     from importlib.util import find_spec
 
     return (sys.executable, "-m", "ziglang", "cc") if find_spec("ziglang") else ()
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise OptionError(f"the C compiler {command[0]} cannot be started: {error.strerror or error}") from None
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:

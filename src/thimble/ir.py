@@ -89,11 +89,15 @@ class Padding(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Quant:
-    """Affine quantization: real = scale * (q - zero_point), along `axis` when there are several scales."""
+    """Affine quantization: real = scale * (q - zero_point), along `axis` when there are several scales.
+
+    `legacy` marks int8 that is uint8 in the file, 128 higher: operators round as LiteRT's kernels for uint8 do.
+    """
 
     scale: tuple[float, ...]
     zero_point: tuple[int, ...]
     axis: int = 0
+    legacy: bool = False
 
     @property
     def per_channel(self) -> bool:

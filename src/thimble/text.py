@@ -33,6 +33,7 @@ from thimble.errors import ModelError
 from thimble.ir import Attrs, Custom, DType, Graph, Kind, Op, Opaque, OpId, Quant, Source, Tensor, TensorId
 from thimble.memory import Placement, Plan, Schedule, Scratch
 from thimble.ops import OPERATORS
+from thimble.ops.customs import custom
 
 _FEW_SCALES = 4
 _PER_LINE = 16
@@ -144,7 +145,7 @@ def _type(tensor: Tensor, data: bool) -> str:
 
 
 def _quant(quant: Quant, data: bool) -> str:
-    axis = f", axis={quant.axis}" if quant.axis else ""
+    axis = (f", axis={quant.axis}" if quant.axis else "") + (", legacy" if quant.legacy else "")
     if len(quant.scale) > _FEW_SCALES and not data:
         digest = _content(repr((quant.scale, quant.zero_point)).encode(), data=False)
         return f"q({len(quant.scale)} scales {digest}{axis})"
@@ -370,7 +371,7 @@ def _read_attrs(tokens: _Tokens, cls: type[Attrs]) -> Attrs:
         tokens.skip(field.name, "=")
         values[field.name] = _read_value(tokens, hints[field.name])
     tokens.skip("}")
-    return cls(**values)
+    return custom(**values) if cls is Custom else cls(**values)
 
 
 def _read_value(tokens: _Tokens, kind: Any) -> Any:
@@ -399,12 +400,15 @@ def _read_quant(tokens: _Tokens) -> Quant:
     scale = tokens.items("[", "]", tokens.real) if tokens.peek("[") else (tokens.real(),)
     tokens.skip(",")
     point = tokens.items("[", "]", tokens.integer) if tokens.peek("[") else (tokens.integer(),)
-    axis = 0
-    if tokens.skips(","):
+    axis, legacy = 0, False
+    while tokens.skips(","):
+        if tokens.skips("legacy"):
+            legacy = True
+            continue
         tokens.skip("axis", "=")
         axis = tokens.integer()
     tokens.skip(")")
-    return Quant(scale, point, axis)
+    return Quant(scale, point, axis, legacy)
 
 
 def _read_schedule(tokens: _Tokens) -> Schedule:

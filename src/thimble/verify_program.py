@@ -36,7 +36,7 @@ def verify_program(program: Program) -> None:
         _check_step(graph, step)
         for access in step.reads:
             _check_read(owners, within, access, step)
-        _check_disjoint(step)
+        _check_disjoint(owners, step)
         if step.scratch is not None:
             _smear(owners, step)
         for access in step.writes:
@@ -55,7 +55,7 @@ def footprint(access: Access) -> Bytes:
     touched = (cells[:, None] + np.arange(view.itemsize)).reshape(-1)
     if touched.size and (touched.min() < 0 or touched.max() >= view.tensor.nbytes):
         raise InternalError(f"an access leaves tensor '{view.tensor.name}'")
-    return np.unique(touched)
+    return touched if np.all(touched[1:] > touched[:-1]) else np.unique(touched)
 
 
 def _check_step(graph: Graph, step: Step) -> None:
@@ -89,31 +89,35 @@ def _check_read(owners: list[Bytes], within: list[Bytes], access: Access, step: 
         raise InternalError(f"{_name(step)} reads '{tensor.name}' at byte {where}, where tensor {owner} is")
 
 
-def _check_disjoint(step: Step) -> None:
+def _check_disjoint(owners: list[Bytes], step: Step) -> None:
     """Writes and work space keep off the bytes that the step reads, but for pairs that may be the same bytes."""
-    regions = [(("write", i), a.arena, footprint(a) + a.offset) for i, a in enumerate(step.writes)]
+    writes = [(index, a.arena, footprint(a) + a.offset) for index, a in enumerate(step.writes)]
     if step.scratch is not None:
         arena, offset = step.scratch
-        regions.append((("scratch", 0), arena, offset + np.arange(step.call.scratch)))
+        writes.append((NOBODY, arena, offset + np.arange(step.call.scratch)))
+    taken = [np.zeros(owner.size, np.bool_) for owner in owners]
+    for _, arena, places in writes:
+        _check_inside(owners, arena, places, _name(step))
+        if taken[arena][places].any():
+            raise InternalError(f"{_name(step)} writes two things to one place")
+        taken[arena][places] = True
     for index, read in enumerate(step.reads):
         if read.arena == FLASH:
             continue
         touched = footprint(read) + read.offset
-        for (kind, number), arena, places in regions:
-            if arena != read.arena or not np.intersect1d(touched, places).size:
-                continue
-            same = np.array_equal(touched, places)
-            if not (same and kind == "write" and _may_share(step, index, number)):
+        if not taken[read.arena][touched].any():
+            continue
+        for number, arena, places in writes:
+            if arena == read.arena and not _may_share(step, index, number, touched, places):
                 raise InternalError(f"{_name(step)} overwrites '{read.view.tensor.name}' while it reads it")
-    for i, (_, arena, places) in enumerate(regions):
-        for _, other, more in regions[:i]:
-            if arena == other and np.intersect1d(places, more).size:
-                raise InternalError(f"{_name(step)} writes two things to one place")
 
 
-def _may_share(step: Step, read: int, write: int) -> bool:
-    same = step.reads[read].view.tensor.id == step.writes[write].view.tensor.id  # a variable that is updated
-    return same or (read, write) in step.call.in_place
+def _may_share(step: Step, read: int, write: int, touched: Bytes, places: Bytes) -> bool:
+    """Whether a read and a write do not meet, or are the same bytes and allowed to be."""
+    if write != NOBODY and np.array_equal(touched, places):
+        variable = step.reads[read].view.tensor.id == step.writes[write].view.tensor.id
+        return variable or (read, write) in step.call.in_place
+    return not np.isin(touched, places).any()
 
 
 def _smear(owners: list[Bytes], step: Step) -> None:

@@ -38,6 +38,7 @@ from thimble.ir import (
     TensorId,
 )
 from thimble.ops import OPERATORS
+from thimble.ops.customs import custom
 
 _LONGEST_MESSAGE = 600  # characters; names in a damaged file can be as long as the file
 _CUSTOM = 32
@@ -185,7 +186,7 @@ class _Reader:
     def attrs(self, record: Any, opcode: Any, builtin: int, kind: str) -> Attrs:
         if builtin == _CUSTOM:
             options = b"" if record.CustomOptionsLength() == 0 else record.CustomOptionsAsNumpy().tobytes()
-            return Custom(_text(opcode.CustomCode()) or "custom", options)
+            return custom(_text(opcode.CustomCode()) or "custom", options)
         cls = OPERATORS.get(kind)
         if cls is None:
             return Opaque(kind)

@@ -7,9 +7,17 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A function that compilers must not look into from outside. GCC 12 takes a loop whose stores it addresses relative to
+ * another pointer for one without effect, and then drops calls of the function that holds it. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8
+#define THIMBLE_OPAQUE noipa
+#else
+#define THIMBLE_OPAQUE noinline
+#endif
+
 /* Kernels are specialised for every operator (their parameters are constants), unless code is to be shared. */
 #if defined(THIMBLE_SHARE_KERNELS) && defined(__GNUC__)
-#define THIMBLE_KERNEL __attribute__((noinline, unused)) static
+#define THIMBLE_KERNEL __attribute__((THIMBLE_OPAQUE, unused)) static
 #elif defined(__GNUC__)
 #define THIMBLE_KERNEL __attribute__((always_inline)) static inline
 #else
@@ -19,7 +27,7 @@
 /* Small functions within kernels. */
 #if defined(__GNUC__)
 #define THIMBLE_INLINE __attribute__((always_inline)) static inline
-#define THIMBLE_NOINLINE __attribute__((noinline))
+#define THIMBLE_NOINLINE __attribute__((THIMBLE_OPAQUE))
 #define THIMBLE_SECTION(name) __attribute__((section(name)))
 #else
 #define THIMBLE_INLINE static inline

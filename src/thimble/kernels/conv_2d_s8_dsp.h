@@ -76,53 +76,51 @@ THIMBLE_INLINE void thimble_conv_2d_s8_dsp_patch(const THIMBLE_FLASH thimble_con
   thimble_spread(window, patch, p->groups, p->output.doubled);
 }
 
-/* Two filters over two pixels. */
-THIMBLE_INLINE void thimble_conv_2d_s8_dsp_pair(const THIMBLE_FLASH thimble_conv_2d_s8_dsp_params *p,
-                                                const thimble_word *patch, const thimble_word *weights,
-                                                const THIMBLE_FLASH int32_t *channel, int8_t *first, int8_t *second) {
-  const thimble_quad bias = {channel[0], channel[0], channel[4], channel[4]};
-  const thimble_quad sum = thimble_quad_dot(weights, patch, p->groups, bias);
-  thimble_requantize_pair(&p->output, sum.s00, sum.s01, channel, first, second);
-  thimble_requantize_pair(&p->output, sum.s10, sum.s11, channel + 4, first + 1, second + 1);
+/* Two filters over two pixels. Returns what follows them in the filters. */
+THIMBLE_INLINE const thimble_word *thimble_conv_2d_s8_dsp_pair(const THIMBLE_FLASH thimble_conv_2d_s8_dsp_params *p,
+                                                               const thimble_word *patch, const thimble_word *filter,
+                                                               int8_t *first, int8_t *second) {
+  const thimble_quad bias = {(int32_t)filter[0], (int32_t)filter[0], (int32_t)filter[1], (int32_t)filter[1]};
+  filter += 2;
+  const thimble_quad sum = thimble_quad_dot(&filter, patch, p->groups, bias);
+  const int32_t *scale = (const int32_t *)filter;
+  thimble_requantize_pair(&p->output, sum.s00, sum.s01, scale, first, second);
+  thimble_requantize_pair(&p->output, sum.s10, sum.s11, scale + 3, first + 1, second + 1);
+  return filter + 6;
 }
 
 /* One filter over one pixel. */
 THIMBLE_INLINE int8_t thimble_conv_2d_s8_dsp_one(const THIMBLE_FLASH thimble_conv_2d_s8_dsp_params *p,
-                                                 const thimble_word *patch, const thimble_word *weights,
-                                                 const THIMBLE_FLASH int32_t *channel) {
-  int32_t sum = channel[0];
+                                                 const thimble_word *patch, const thimble_word *filter) {
+  int32_t sum = (int32_t)*filter++;
   for (int32_t i = 0; i < p->groups; i++) {
-    sum = thimble_dual_mac(patch[0], thimble_even(weights[0]), sum);
-    sum = thimble_dual_mac(patch[1], thimble_odd(weights[0]), sum);
+    sum = thimble_dual_mac(patch[0], thimble_even(*filter), sum);
+    sum = thimble_dual_mac(patch[1], thimble_odd(*filter++), sum);
     patch += THIMBLE_PATCH_GROUP;
-    weights++;
   }
-  return thimble_requantize(&p->output, sum, channel);
+  return thimble_requantize(&p->output, sum, (const int32_t *)filter);
 }
 
 /* All filters over two pixels. */
 THIMBLE_INLINE void thimble_conv_2d_s8_dsp_pixels(const THIMBLE_FLASH thimble_conv_2d_s8_dsp_params *p,
-                                                  const thimble_word *patch, const thimble_word *weights,
-                                                  const THIMBLE_FLASH int32_t *channel, int8_t *first,
-                                                  int8_t *second) {
+                                                  const thimble_word *patch, const thimble_word *filter,
+                                                  int8_t *first, int8_t *second) {
   int32_t o = 0;
   for (; o + 2 <= p->out.channels; o += 2) {
-    thimble_conv_2d_s8_dsp_pair(p, patch, weights, channel, first + o, second + o);
-    weights += 2 * p->groups;
-    channel += 8;
+    filter = thimble_conv_2d_s8_dsp_pair(p, patch, filter, first + o, second + o);
   }
   if (o < p->out.channels) {
-    first[o] = thimble_conv_2d_s8_dsp_one(p, patch, weights, channel);
-    second[o] = thimble_conv_2d_s8_dsp_one(p, patch + 2, weights, channel);
+    first[o] = thimble_conv_2d_s8_dsp_one(p, patch, filter);
+    second[o] = thimble_conv_2d_s8_dsp_one(p, patch + 2, filter);
   }
 }
 
-/* Rows [begin, end) of the output. `channels` holds a thimble_channel per filter. Work space: five words per group of
+/* Rows [begin, end) of the output. For each pair of filters, `filters` holds two biases, the words, and multiplier, offset
+ * and shift of both; for a last one alone the same of one. Work space: five words per group of
  * taps, four for the patches and one for a window. A last pixel without a partner is the second of a pair whose first
  * holds nothing, and is written after it. */
 THIMBLE_KERNEL void thimble_conv_2d_s8_dsp(const THIMBLE_FLASH thimble_conv_2d_s8_dsp_params *p, const int8_t *in,
-                                           const THIMBLE_FLASH int32_t *weights,
-                                           const THIMBLE_FLASH int32_t *channels, int8_t *out, void *scratch,
+                                           const THIMBLE_FLASH int32_t *filters, int8_t *out, void *scratch,
                                            int32_t begin, int32_t end) {
   thimble_word *patch = (thimble_word *)scratch;
   int8_t *window = (int8_t *)(patch + THIMBLE_PATCH_GROUP * p->groups);
@@ -137,7 +135,7 @@ THIMBLE_KERNEL void thimble_conv_2d_s8_dsp(const THIMBLE_FLASH thimble_conv_2d_s
       if (slot == 0) {
         first = pixel;
       } else {
-        thimble_conv_2d_s8_dsp_pixels(p, patch, (const thimble_word *)weights, channels, alone ? pixel : first, pixel);
+        thimble_conv_2d_s8_dsp_pixels(p, patch, (const thimble_word *)filters, alone ? pixel : first, pixel);
         first = NULL;
       }
     }

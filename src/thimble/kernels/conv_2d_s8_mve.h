@@ -69,7 +69,7 @@ THIMBLE_KERNEL void thimble_conv_2d_s8_mve(const THIMBLE_FLASH thimble_conv_2d_s
       const THIMBLE_FLASH int32_t *channel = channels;
       for (int32_t o = 0; o < p->out.channels; o += 4) {
         const int32_t count = p->out.channels - o; /* fewer than four at the end: the last one several times */
-        const thimble_four sum = thimble_dot_four(window, filter, p->taps, p->taps, count);
+        const thimble_four sum = thimble_dot_four(window, filter, p->taps, p->taps, count, channel);
         thimble_finish_four(&p->output, sum, channel, pixel + o, count);
         filter += 4 * p->taps;
         channel += THIMBLE_CHANNEL_WORDS;

@@ -46,8 +46,8 @@ THIMBLE_KERNEL void thimble_depthwise_conv_2d_s8(const THIMBLE_FLASH thimble_dep
         const THIMBLE_FLASH int32_t *channel = channels + 3 * o;
         const int32_t sum =
             thimble_depthwise_conv_2d_s8_sum(p, in + o / p->multiplier, weights + o, top, left, channel[0]);
-        const int32_t scaled = thimble_rescale(sum, channel[1], channel[2]) + p->out_zero;
-        pixel[o] = (int8_t)thimble_clamp(scaled, p->low, p->high);
+        const int32_t scaled = thimble_rescale(sum, channel[1], channel[2]);
+        pixel[o] = (int8_t)(thimble_clamp(scaled, p->low - p->out_zero, p->high - p->out_zero) + p->out_zero);
       }
     }
   }

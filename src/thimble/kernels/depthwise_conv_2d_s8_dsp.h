@@ -52,13 +52,13 @@ THIMBLE_INLINE void thimble_depthwise_band(const THIMBLE_FLASH thimble_depthwise
   }
 }
 
-/* A channel's filter rows as words (0 and 1, 1 and 2), all rows twice. */
+/* A channel's filter rows, doubled, as words (0 and 1, 1 and 2), all rows twice. */
 THIMBLE_INLINE void thimble_depthwise_filter(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
                                              const THIMBLE_FLASH int8_t *weights, thimble_word *filter) {
   const int32_t channels = p->out.channels;
   for (int32_t i = 0; i < p->kernel_h; i++) {
-    const uint32_t a = (uint32_t)weights[0] & 0xFFFFu, b = (uint32_t)weights[channels] & 0xFFFFu;
-    const uint32_t c = (uint32_t)weights[2 * channels] & 0xFFFFu;
+    const uint32_t a = (uint32_t)(2 * weights[0]) & 0xFFFFu, b = (uint32_t)(2 * weights[channels]) & 0xFFFFu;
+    const uint32_t c = (uint32_t)(2 * weights[2 * channels]) & 0xFFFFu;
     filter[2 * i] = filter[2 * (i + p->kernel_h)] = a | b << 16;
     filter[2 * i + 1] = filter[2 * (i + p->kernel_h) + 1] = b | c << 16;
     weights += 3 * channels;
@@ -123,16 +123,16 @@ THIMBLE_INLINE void thimble_depthwise_row(const THIMBLE_FLASH thimble_depthwise_
                                           const THIMBLE_FLASH int32_t *channel, int8_t *out) {
   for (int32_t x = 0; x < p->out.width / 2; x++) {
     const thimble_depthwise_sums sum = thimble_depthwise_two(p, band, filter, channel[0]);
-    thimble_requantize_pair(&p->output, sum.a, sum.b, channel, out, out + p->out.pixel);
+    thimble_requantize_pair(&p->output, sum.a, sum.b, channel + 1, out, out + p->out.pixel);
     band += p->stride_w * p->kernel_h;
     out += 2 * p->out.pixel;
   }
   if (p->out.width % 2) {
-    *out = thimble_requantize(&p->output, thimble_depthwise_two(p, band, filter, channel[0]).a, channel);
+    *out = thimble_requantize(&p->output, thimble_depthwise_two(p, band, filter, channel[0]).a, channel + 1);
   }
 }
 
-/* Rows [begin, end) of the output. `channels` holds a thimble_channel per channel. Work space: four bands and four
+/* Rows [begin, end) of the output. `channels` holds bias, multiplier, offset and shift per channel. Work space: four bands and four
  * filters twice. */
 THIMBLE_KERNEL void thimble_depthwise_conv_2d_s8_dsp(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
                                                      const int8_t *in, const THIMBLE_FLASH int8_t *weights,

@@ -25,16 +25,17 @@ THIMBLE_INLINE void thimble_depthwise_sixteen(const THIMBLE_FLASH thimble_depthw
                                               const int8_t *const *cells, int32_t from, int32_t taps,
                                               const THIMBLE_FLASH int8_t *weights,
                                               const THIMBLE_FLASH int32_t *channel, int8_t *out, int32_t count) {
-  const mve_pred16_t lanes = vctp8q((uint32_t)count);
-  const int32_t step = p->out.channels;
+  const int32_t step = p->out.channels, whole = step % 16 == 0;
+  const mve_pred16_t lanes = whole ? 0 : vctp8q((uint32_t)count);
   int32x4_t a = vldrwq_s32(channel), b = vldrwq_s32(channel + 4), c = vldrwq_s32(channel + 8);
   int32x4_t d = vldrwq_s32(channel + 12);
   for (int32_t t = 0; t < taps; t += 2) {
-    int8x16_t x = vldrbq_z_s8(cells[t] + from, lanes), w = vldrbq_z_s8(weights, lanes);
+    int8x16_t x = whole ? vldrbq_s8(cells[t] + from) : vldrbq_z_s8(cells[t] + from, lanes);
+    int8x16_t w = whole ? vldrbq_s8(weights) : vldrbq_z_s8(weights, lanes);
     int16x8_t even = vmullbq_int_s8(x, w), odd = vmulltq_int_s8(x, w);
     if (t + 1 < taps) {
-      x = vldrbq_z_s8(cells[t + 1] + from, lanes);
-      w = vldrbq_z_s8(weights + step, lanes);
+      x = whole ? vldrbq_s8(cells[t + 1] + from) : vldrbq_z_s8(cells[t + 1] + from, lanes);
+      w = whole ? vldrbq_s8(weights + step) : vldrbq_z_s8(weights + step, lanes);
       even = vaddq_s16(even, vmullbq_int_s8(x, w));
       odd = vaddq_s16(odd, vmulltq_int_s8(x, w));
     }
@@ -58,7 +59,11 @@ THIMBLE_INLINE void thimble_depthwise_sixteen(const THIMBLE_FLASH thimble_depthw
   if (p->output.high < 127) {
     result = vminq_s8(result, vdupq_n_s8((int8_t)p->output.high));
   }
-  vstrbq_p_s8(out, result, lanes);
+  if (whole) {
+    vstrbq_s8(out, result);
+  } else {
+    vstrbq_p_s8(out, result, lanes);
+  }
 }
 
 #else
@@ -82,6 +87,24 @@ THIMBLE_INLINE void thimble_depthwise_sixteen(const THIMBLE_FLASH thimble_depthw
 
 #endif
 
+/* Where each tap of a window is: its first one at row y and column x. */
+THIMBLE_INLINE void thimble_depthwise_cells(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_mve_params *p,
+                                            const int8_t *in, int32_t y, int32_t x, const int8_t *outside,
+                                            const int8_t **cells) {
+  const int32_t right = x + (p->kernel_w - 1) * p->dilation_w;
+  for (int32_t i = 0; i < p->kernel_h; i++) {
+    const int32_t row = y + i * p->dilation_h;
+    const int32_t inside = row >= 0 && row < p->in.height;
+    const int8_t *cell = (inside ? in + thimble_row(&p->in, row) : in) + x * p->in.pixel;
+    for (int32_t j = 0; j < p->kernel_w; j++) {
+      const int32_t column = x + j * p->dilation_w;
+      const int32_t there = inside && ((x >= 0 && right < p->in.width) || (column >= 0 && column < p->in.width));
+      *cells++ = there ? cell : outside;
+      cell += p->dilation_w * p->in.pixel;
+    }
+  }
+}
+
 /* Rows [begin, end) of the output. `channels` holds, per 16 channels in the order above, biases, multipliers and
  * shifts. Work space: a pointer per tap, then a pixel of zero points. */
 THIMBLE_KERNEL void thimble_depthwise_conv_2d_s8_mve(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_mve_params *p,
@@ -95,16 +118,7 @@ THIMBLE_KERNEL void thimble_depthwise_conv_2d_s8_mve(const THIMBLE_FLASH thimble
   for (int32_t y = begin; y < end; y++) {
     for (int32_t x = 0; x < p->out.width; x++) {
       const int32_t top = y * p->stride_h - p->pad_top, left = x * p->stride_w - p->pad_left;
-      for (int32_t i = 0; i < p->kernel_h; i++) {
-        const int32_t row = top + i * p->dilation_h;
-        const int32_t inside = row >= 0 && row < p->in.height;
-        const int8_t *line = inside ? in + thimble_row(&p->in, row) : in;
-        for (int32_t j = 0; j < p->kernel_w; j++) {
-          const int32_t column = left + j * p->dilation_w;
-          const int32_t there = inside && column >= 0 && column < p->in.width;
-          cells[i * p->kernel_w + j] = there ? line + column * p->in.pixel : outside;
-        }
-      }
+      thimble_depthwise_cells(p, in, top, left, outside, cells);
       int8_t *pixel = out + thimble_row(&p->out, y) + x * p->out.pixel;
       for (int32_t c = 0; c < p->out.channels; c += 16) {
         thimble_depthwise_sixteen(p, cells, c, taps, weights + c, channels + 3 * c, pixel + c, p->out.channels - c);

@@ -90,8 +90,9 @@ typedef struct {
           :                                                                                                       \
           : "memory")
 
-THIMBLE_INLINE thimble_quad thimble_quad_dot(const thimble_word *w, const thimble_word *p, int32_t groups,
+THIMBLE_INLINE thimble_quad thimble_quad_dot(const thimble_word **weights, const thimble_word *p, int32_t groups,
                                              thimble_quad sum) {
+  const thimble_word *w = *weights;
   int32_t a = sum.s00, b = sum.s01, c = sum.s10, d = sum.s11;
   uint32_t u, v, x, y, t, r;
   for (int32_t i = groups / 4; i > 0; i--) {
@@ -103,13 +104,15 @@ THIMBLE_INLINE thimble_quad thimble_quad_dot(const thimble_word *w, const thimbl
   if (groups & 1) {
     THIMBLE_QUAD_BLOCK(THIMBLE_QUAD_GROUP);
   }
+  *weights = w;
   return (thimble_quad){a, b, c, d};
 }
 
 #else
 
-THIMBLE_INLINE thimble_quad thimble_quad_dot(const thimble_word *w, const thimble_word *p, int32_t groups,
+THIMBLE_INLINE thimble_quad thimble_quad_dot(const thimble_word **weights, const thimble_word *p, int32_t groups,
                                              thimble_quad sum) {
+  const thimble_word *w = *weights;
   for (int32_t i = 0; i < groups; i++) {
     const uint32_t u0 = thimble_even(w[0]), u1 = thimble_odd(w[0]), v0 = thimble_even(w[1]), v1 = thimble_odd(w[1]);
     sum.s00 = thimble_dual_mac(p[1], u1, thimble_dual_mac(p[0], u0, sum.s00));
@@ -119,6 +122,7 @@ THIMBLE_INLINE thimble_quad thimble_quad_dot(const thimble_word *w, const thimbl
     w += 2;
     p += 4;
   }
+  *weights = w;
   return sum;
 }
 

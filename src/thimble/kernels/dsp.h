@@ -131,7 +131,7 @@ THIMBLE_INLINE uint32_t thimble_load(const int8_t *p) {
 /* Unroll the loop that follows. */
 #if defined(__clang__)
 #define THIMBLE_UNROLL(n) _Pragma("unroll")
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && __GNUC__ >= 8
 #define THIMBLE_PRAGMA(x) _Pragma(#x)
 #define THIMBLE_UNROLL(n) THIMBLE_PRAGMA(GCC unroll n)
 #else

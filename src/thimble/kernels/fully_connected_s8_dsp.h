@@ -34,7 +34,7 @@ THIMBLE_INLINE void thimble_spread_vector(const int8_t *in, thimble_word *patch,
   }
 }
 
-/* `channels` holds a thimble_channel per unit. Work space: two words per group. */
+/* `channels` holds bias, multiplier, offset and shift per unit. Work space: two words per group. */
 THIMBLE_KERNEL void thimble_fully_connected_s8_dsp(const THIMBLE_FLASH thimble_fully_connected_s8_dsp_params *p,
                                                    const int8_t *in, const THIMBLE_FLASH int32_t *weights,
                                                    const THIMBLE_FLASH int32_t *channels, int8_t *out,
@@ -47,10 +47,10 @@ THIMBLE_KERNEL void thimble_fully_connected_s8_dsp(const THIMBLE_FLASH thimble_f
   for (; unit + 4 <= p->units; unit += 4) {
     const thimble_quad bias = {channel[0], channel[4], channel[8], channel[12]};
     const thimble_quad sum = thimble_four_dot(rows, patch, p->groups, bias);
-    out[unit] = thimble_requantize(&p->output, sum.s00, channel);
-    out[unit + 1] = thimble_requantize(&p->output, sum.s01, channel + 4);
-    out[unit + 2] = thimble_requantize(&p->output, sum.s10, channel + 8);
-    out[unit + 3] = thimble_requantize(&p->output, sum.s11, channel + 12);
+    out[unit] = thimble_requantize(&p->output, sum.s00, channel + 1);
+    out[unit + 1] = thimble_requantize(&p->output, sum.s01, channel + 5);
+    out[unit + 2] = thimble_requantize(&p->output, sum.s10, channel + 9);
+    out[unit + 3] = thimble_requantize(&p->output, sum.s11, channel + 13);
     rows += 4 * p->groups;
     channel += 16;
   }
@@ -60,7 +60,7 @@ THIMBLE_KERNEL void thimble_fully_connected_s8_dsp(const THIMBLE_FLASH thimble_f
       sum = thimble_dual_mac(patch[2 * i], thimble_even(rows[i]), sum);
       sum = thimble_dual_mac(patch[2 * i + 1], thimble_odd(rows[i]), sum);
     }
-    out[unit] = thimble_requantize(&p->output, sum, channel);
+    out[unit] = thimble_requantize(&p->output, sum, channel + 1);
     rows += p->groups;
     channel += 4;
   }

@@ -4,7 +4,7 @@
 #ifndef THIMBLE_MVE_H
 #define THIMBLE_MVE_H
 
-#include "base.h"
+#include "dsp.h"
 
 #if defined(__ARM_FEATURE_MVE) && defined(__GNUC__)
 #include <arm_mve.h>
@@ -25,11 +25,11 @@ typedef struct {
 
 #if defined(THIMBLE_MVE)
 
-/* A vector of `n` times up to four of `count` filters that are `step` bytes apart. */
-THIMBLE_INLINE thimble_four thimble_dot_four(const int8_t *x, const int8_t *w, int32_t step, int32_t n,
-                                             int32_t count) {
+/* A vector of `n` times up to four of `count` filters that are `step` bytes apart, plus their biases. */
+THIMBLE_INLINE thimble_four thimble_dot_four(const int8_t *x, const int8_t *w, int32_t step, int32_t n, int32_t count,
+                                             const THIMBLE_FLASH int32_t *channel) {
   const int8_t *w1 = w + (count > 1 ? step : 0), *w2 = w1 + (count > 2 ? step : 0), *w3 = w2 + (count > 3 ? step : 0);
-  thimble_four sum = {0, 0, 0, 0};
+  thimble_four sum = {channel[0], channel[1], channel[2], channel[3]};
   __asm__ volatile(
       "wlstp.8 lr, %[n], 2f\n"
       "1:\n\t"
@@ -83,14 +83,13 @@ THIMBLE_INLINE int32x4_t thimble_scale_four(const THIMBLE_FLASH thimble_output_m
   return vaddq_n_s32(vrshlq_s32(r, shift), p->zero);
 }
 
-/* Up to four sums, without their biases, to `count` outputs. */
+/* Up to four sums to `count` outputs. */
 THIMBLE_INLINE void thimble_finish_four(const THIMBLE_FLASH thimble_output_mve *p, thimble_four sum,
                                         const THIMBLE_FLASH int32_t *channel, int8_t *out, int32_t count) {
   int32x4_t v = vdupq_n_s32(sum.a);
   v = vsetq_lane_s32(sum.b, v, 1);
   v = vsetq_lane_s32(sum.c, v, 2);
   v = vsetq_lane_s32(sum.d, v, 3);
-  v = vaddq_s32(v, vldrwq_s32(channel));
   v = thimble_scale_four(p, v, vldrwq_s32(channel + 4), vldrwq_s32(channel + 8));
   v = vminq_s32(vmaxq_s32(v, vdupq_n_s32(p->low)), vdupq_n_s32(p->high));
   if (count >= 4) {
@@ -112,11 +111,11 @@ THIMBLE_INLINE int32_t thimble_dot_one(const int8_t *x, const int8_t *w, int32_t
   return sum;
 }
 
-THIMBLE_INLINE thimble_four thimble_dot_four(const int8_t *x, const int8_t *w, int32_t step, int32_t n,
-                                             int32_t count) {
+THIMBLE_INLINE thimble_four thimble_dot_four(const int8_t *x, const int8_t *w, int32_t step, int32_t n, int32_t count,
+                                             const THIMBLE_FLASH int32_t *channel) {
   int32_t sums[4] = {0, 0, 0, 0};
   for (int32_t i = 0; i < 4 && i < count; i++) {
-    sums[i] = thimble_dot_one(x, w + i * step, n);
+    sums[i] = (int32_t)((uint32_t)channel[i] + (uint32_t)thimble_dot_one(x, w + i * step, n));
   }
   return (thimble_four){sums[0], sums[1], sums[2], sums[3]};
 }
@@ -129,10 +128,10 @@ THIMBLE_INLINE void thimble_fill_bytes(int8_t *out, int32_t value, int32_t count
   memset(out, value, (size_t)count);
 }
 
-/* One sum to an output; `channel` points at its bias. */
+/* One sum to an output; `channel` points at where its bias is. */
 THIMBLE_INLINE int8_t thimble_finish_one(const THIMBLE_FLASH thimble_output_mve *p, int32_t sum,
                                          const THIMBLE_FLASH int32_t *channel) {
-  const int32_t scaled = thimble_rescale((int32_t)((uint32_t)sum + (uint32_t)channel[0]), channel[4], channel[8]);
+  const int32_t scaled = thimble_rescale(sum, channel[4], channel[8]);
   return (int8_t)thimble_clamp(scaled + p->zero, p->low, p->high);
 }
 

@@ -11,13 +11,8 @@
 
 #include "dsp.h"
 
-typedef struct {
-  int32_t bias;       /* with what the input's zero point contributes; doubled where sums are */
-  int32_t multiplier; /* m, or 2 m - 2^32 */
-  int32_t offset;     /* 2^(shift - 1) + (zero << shift) */
-  int32_t shift;      /* to the right, 1 to 22 */
-} thimble_channel;
-
+/* Per channel there are a bias (with what the input's zero point contributes; doubled where sums are), a multiplier (m,
+ * or 2 m - 2^32), an offset (2^(shift - 1) + (zero << shift)) and a shift to the right. */
 typedef struct {
   int32_t low, high;
   int32_t positive; /* 1 where results below the zero point are clamped anyway */
@@ -34,18 +29,18 @@ THIMBLE_INLINE int32_t thimble_saturate(const THIMBLE_FLASH thimble_output *p, i
   return p->low == -128 && p->high == 127 ? thimble_ssat8(x) : thimble_clamp(x, p->low, p->high);
 }
 
-/* One sum; `channel` is its thimble_channel. */
+/* One sum; `scale` is multiplier, offset and shift of its channel. */
 THIMBLE_INLINE int8_t thimble_requantize(const THIMBLE_FLASH thimble_output *p, int32_t sum,
-                                         const THIMBLE_FLASH int32_t *channel) {
-  const int32_t scaled = thimble_high_mla(sum, channel[1], thimble_constant(p, sum, channel[2])) >> channel[3];
+                                         const THIMBLE_FLASH int32_t *scale) {
+  const int32_t scaled = thimble_high_mla(sum, scale[0], thimble_constant(p, sum, scale[1])) >> scale[2];
   return (int8_t)thimble_saturate(p, scaled);
 }
 
 /* Two sums of one channel. Both are ready before one is stored, as a store may be to anything for all the compiler
- * knows, and it would read the channel again. */
+ * knows, and it would read the scale again. */
 THIMBLE_INLINE void thimble_requantize_pair(const THIMBLE_FLASH thimble_output *p, int32_t a, int32_t b,
-                                            const THIMBLE_FLASH int32_t *channel, int8_t *first, int8_t *second) {
-  const int32_t multiplier = channel[1], offset = channel[2], shift = channel[3];
+                                            const THIMBLE_FLASH int32_t *scale, int8_t *first, int8_t *second) {
+  const int32_t multiplier = scale[0], offset = scale[1], shift = scale[2];
   const int32_t x = thimble_saturate(p, thimble_high_mla(a, multiplier, thimble_constant(p, a, offset)) >> shift);
   const int32_t y = thimble_saturate(p, thimble_high_mla(b, multiplier, thimble_constant(p, b, offset)) >> shift);
   *first = (int8_t)x;

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
+from thimble.ops.extremes import first_extreme
 from thimble.ops.movement import NARROW, moved, numbers, shaped, unsupported
 from thimble.ops.numerics import Array, Call
 from thimble.ops.reduction import ArgReducer, first_largest
@@ -17,12 +19,16 @@ class ArgMax(ArgReducer):
     OP: ClassVar[str] = "ARG_MAX"
     OPTIONS: ClassVar[str] = "ArgMaxOptions"
 
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `arg_max.h`."""
+        return first_extreme(site, least=False)
+
     def reference(self, call: Call) -> tuple[Array, ...]:
-        """The first index of the largest element along the axis.
+        """The first index of the largest element along the axis; int64 as LiteRT has it, TFLM only gives int32.
 
         Source: ArgMinMax, tensorflow/lite/kernels/internal/reference/arg_min_max.h.
         """
         x = moved(call, self.OP, NARROW)
-        if call.outputs[0].dtype is not DType.INT32:
+        if call.outputs[0].dtype not in (DType.INT32, DType.INT64):
             raise unsupported(self.OP, f"an output of type {call.outputs[0].dtype.label}")
         return shaped(call, first_largest(x, numbers(call, 1)[0]))

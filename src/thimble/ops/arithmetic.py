@@ -105,6 +105,24 @@ def by_table(call: Call, function: Callable[[Array], Array]) -> tuple[Array, ...
     return (table.astype(out.dtype.label)[call.value(0).astype(np.int64) - low].reshape(out.shape),)
 
 
+def by_floats(call: Call, function: Callable[[Array], Array]) -> tuple[Array, ...]:
+    """A function of reals on uint8, as LiteRT's tables have it: in single precision, rounded half away from zero.
+
+    Source: LUTPopulate, tensorflow/lite/kernels/internal/common.h.
+    """
+    tensor, out = call.tensor(0), call.outputs[0]
+    low, high = limits(out.dtype)
+
+    def level(q: Array) -> Array:
+        real = scale_of(tensor) * (q - quant_of(tensor).zero_point[0]).astype(np.float32)
+        scaled = (function(real) * (np.float32(1) / scale_of(out))).astype(np.float64)
+        rounded = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled)
+        clipped: Array = np.clip(rounded + quant_of(out).zero_point[0], low, high)
+        return clipped
+
+    return by_table(call, level)
+
+
 def of_floats(kind: str, call: Call, function: Callable[[Array], Array]) -> tuple[Array, ...]:
     """A function of float32 elements.
 

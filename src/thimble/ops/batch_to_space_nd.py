@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import NARROW, moved, numbers, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
+from thimble.ops.strided import constant_numbers, copies
+from thimble.ops.weaving import woven
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ class BatchToSpaceND(Attrs):
         spatial = tuple(x[i + 1] * block[i] - crops[2 * i] - crops[2 * i + 1] for i in range(m))
         require(min(spatial, default=0) >= 0, f"crops {list(crops)} are larger than what they crop")
         return ((x[0] // cells, *spatial, *x[m + 1 :]),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        x, output = site.tensor(0), site.outputs[0]
+        sizes, crops = constant_numbers(site, 1), constant_numbers(site, 2)
+        return tuple(c for a, b in woven(x, output, sizes, crops) for c in copies(site, a, b))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Images woven into one, then cropped.

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
@@ -22,6 +23,10 @@ class BroadcastArgs(Attrs):
         x, y = operand(inputs, 0, "left").shape, operand(inputs, 1, "right").shape
         require(len(x) == 1 and len(y) == 1, f"operands of shape {list(x)} and {list(y)}: two vectors are required")
         return ((max(x[0], y[0]),),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """No kernel: with constant operands, the result is one (`rewrites/fold_constants.py`)."""
+        raise site.unsupported("shapes that are only known at run time; constants are supported")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The shape to which two shapes broadcast.

@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import broadcast, integers, operand
+from thimble.ops.strided import block, copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class BroadcastTo(Attrs):
             return None
         require(broadcast(x, wanted) == wanted, f"shape {list(x)} does not broadcast to {list(wanted)}")
         return (wanted,)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        output = site.outputs[0]
+        return copies(site, block(site.tensor(0)).broadcast(output.shape), block(output))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The input repeated, of any type.

@@ -24,6 +24,7 @@ from thimble.ops.convolve_s8 import conv_s8
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand, window
 from thimble.ops.weighted import Layer, Window, multipliers, weight_values
+from thimble.ops.weighted_wide import conv_wide, fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,15 @@ class Conv2D(Attrs):
         return outputs[0].elements * math.prod(operand(inputs, 1, "filters").shape[1:])
 
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
-        """Kernels: `conv_2d_s8.h`."""
+        """Kernels: those of `convolve_s8.py`, or of `weighted_wide.py` for other types."""
         x, filters, output = site.tensor(0), site.tensor(1), site.outputs[0]
         stride, dilation = (self.stride_h, self.stride_w), (self.dilation_h_factor, self.dilation_w_factor)
         over = Window((filters.shape[1], filters.shape[2]), stride, dilation, self.padding)
-        if (x.dtype, filters.dtype) == (DType.INT8, DType.INT8):
+        if (x.dtype, filters.dtype) == (DType.INT8, DType.INT8) and fixed(site, 1, 2):
             pairs, shapes = multipliers(x, filters, output), (x.shape, output.shape)
             layer = Layer(site, weight_values(site, 1), over, pairs, self.fused_activation_function, shapes)
             return conv_s8(layer)
-        raise site.unsupported(f"{x.dtype.label} with weights of {filters.dtype.label}")
+        return conv_wide(site, over, self.fused_activation_function, self.quantized_bias_type)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Every group of filters sees its own input channels.

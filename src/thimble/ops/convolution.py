@@ -12,6 +12,7 @@ import numpy as np
 
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Activation, DType, Padding, Tensor
+from thimble.ops.legacy import is_legacy
 from thimble.ops.numerics import (
     BOUNDS,
     Array,
@@ -32,6 +33,9 @@ WITH_WEIGHTS = (
     (DType.UINT8, DType.UINT8),
 )
 """Types of input and weights that have a reference; uint8 is LiteRT's, the others are TFLM's."""
+
+TRANSPOSED_TYPES = ((DType.FLOAT32, DType.FLOAT32), (DType.INT8, DType.INT8), (DType.INT16, DType.INT8))
+"""The same for a transposed convolution."""
 
 Pair = tuple[int, int]
 
@@ -94,7 +98,7 @@ def channel_scales(x: Tensor, weights: Tensor, output: Tensor) -> list[float]:
 
     Source: PopulateConvolutionQuantizationParams, tensorflow/lite/kernels/kernel_util.cc.
     """
-    if x.dtype is DType.UINT8:
+    if is_legacy(x):
         return [product_scale(x, weights, output)]
     before, after = float(np.float32(quant_of(x).scale[0])), float(np.float32(quant_of(output).scale[0]))
     return [before * float(np.float32(scale)) / after for scale in quant_of(weights).scale]
@@ -109,7 +113,7 @@ def product_scale(x: Tensor, weights: Tensor, output: Tensor) -> float:
     Source: GetQuantizedConvolutionMultipler, tensorflow/lite/kernels/kernel_util.cc.
     """
     first, second, third = (np.float32(quant_of(t).scale[0]) for t in (x, weights, output))
-    product = float(first * second) if x.dtype is DType.UINT8 else float(first) * float(second)
+    product = float(first * second) if is_legacy(x) else float(first) * float(second)
     return product / float(third)
 
 

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor
+from thimble.kernel import KernelCall, Site, whole
 from thimble.ops.movement import axis_number, moved, numbers, shaped
 from thimble.ops.numerics import Array, Call, multiply_by_quantized_multiplier, quant_of, quantize_multiplier
 from thimble.ops.shapes import axis_of, integers, operand
+from thimble.ops.strided import constant_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,32 @@ class Cumsum(Attrs):
         for axis in integers(operand(inputs, 1, "axis")) or ():
             axis_of(axis, len(x))
         return (x,)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `cumsum.h`."""
+        x, output = site.tensor(0), site.outputs[0]
+        if x.dtype not in (DType.FLOAT32, DType.INT8):
+            raise site.unsupported(f"type {x.dtype.label}, float32 and int8 are supported")
+        axis = axis_of(constant_numbers(site, 1)[0], len(x.shape))
+        inner, given, wanted = math.prod(x.shape[axis + 1 :]), quant_of(x), quant_of(output)
+        twice = 2 * float(np.float32(given.scale[0]))
+        mantissa, shift = quantize_multiplier(twice / ((1 << 20) * float(np.float32(wanted.scale[0]))))
+        fields = (
+            ("outer", math.prod(x.shape[:axis])),
+            ("count", x.shape[axis]),
+            ("inner", inner),
+            ("first", x.shape[axis] - 1 if self.reverse else 0),
+            ("step", -inner if self.reverse else inner),
+            ("exclusive", int(self.exclusive)),
+            ("in_zero", given.zero_point[0]),
+            ("out_zero", wanted.zero_point[0]),
+            ("multiplier", mantissa),
+            ("shift", shift),
+        )
+        name = "cumsum_f32" if x.dtype is DType.FLOAT32 else "cumsum_s8"
+        same = ((0, 0),)
+        call = KernelCall(name, "cumsum.h", whole(x), whole(output), struct="cumsum", fields=fields, in_place=same)
+        return (call,) if x.nbytes else ()
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Sums of all elements so far; in int8, TFLM starts from minus the zero point even if `exclusive`.

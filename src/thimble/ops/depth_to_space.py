@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import NARROW, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
+from thimble.ops.strided import block, copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,13 @@ class DepthToSpace(Attrs):
         require(len(x) == 4, f"the input has {len(x)} dimensions, 4 are required")
         require(b > 0 and x[3] % (b * b) == 0, f"{x[3]} channels do not divide into blocks of {b} x {b}")
         return ((x[0], x[1] * b, x[2] * b, x[3] // (b * b)),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        x, b = block(site.tensor(0)), self.block_size
+        depth = x.shape[3] // (b * b)
+        cells = x.grid(3, b, b * depth, b * depth).grid(4, b, depth, depth).turned(0, 1, 3, 2, 4, 5)
+        return copies(site, cells, block(site.outputs[0], cells.shape))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Channels spread over blocks of pixels.

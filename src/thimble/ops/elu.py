@@ -9,14 +9,24 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import accept, by_table, of_floats, scale_of
+from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Unary
 from thimble.ops.numerics import Array, Call, limits, quant_of
+from thimble.ops.pointwise import common_type, each
 
 
 @dataclass(frozen=True, slots=True)
 class Elu(Unary):
     OP: ClassVar[str] = "ELU"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `unary_f32.h`, `table_8.h`."""
+        if is_bytewise(site):
+            return bytewise(site, self)
+        common_type(site, DType.FLOAT32)
+        return each(site, "elu_f32", "unary_f32.h")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """`exp(x) - 1` of negative elements; int8 by a table of floats.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
+from thimble.ops.lowering import copied
 from thimble.ops.movement import MEDIUM, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, integers, operand
@@ -24,6 +26,10 @@ class ExpandDims(Attrs):
         require(len(axes) == 1, f"{len(axes)} axes are given, 1 is required")
         axis = axis_of(axes[0], len(x) + 1)
         return ((*x[:axis], 1, *x[axis:]),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernel: `copy.h`."""
+        return copied(site)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The same elements.

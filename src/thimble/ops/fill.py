@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
+from thimble.ops.strided import block, copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class Fill(Attrs):
             return None
         require(min(wanted, default=0) >= 0, f"shape {list(wanted)} is not allowed")
         return (wanted,)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        value, output = site.tensor(1), site.outputs[0]
+        scalar = block(value, (1,) * len(output.shape))
+        return copies(site, scalar.broadcast(output.shape), block(output))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The scalar of operand 1 everywhere.

@@ -9,15 +9,22 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import accept, plain
 from thimble.ops.elementwise import Binary
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import common_type, pairwise
 
 
 @dataclass(frozen=True, slots=True)
 class FloorMod(Binary):
     OP: ClassVar[str] = "FLOOR_MOD"
     OPTIONS: ClassVar[str] = "FloorModOptions"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `pairwise_f32.h`."""
+        common_type(site, DType.FLOAT32)
+        return pairwise(site, "floor_mod_f32", "pairwise_f32.h")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Remainder of floats with the sign of the divisor.

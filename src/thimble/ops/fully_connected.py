@@ -28,6 +28,7 @@ from thimble.ops.convolve_s8 import conv_s8
 from thimble.ops.numerics import Array, Call, quant_of, quantize_multiplier
 from thimble.ops.shapes import operand
 from thimble.ops.weighted import Layer, Window, weight_values
+from thimble.ops.weighted_wide import dense_wide, fixed
 
 
 class WeightsFormat(enum.Enum):
@@ -69,14 +70,14 @@ class FullyConnected(Attrs):
         x, weights, output = site.tensor(0), site.tensor(1), site.outputs[0]
         units, depth = weights.shape
         rows = x.elements // depth
-        if (x.dtype, weights.dtype) == (DType.INT8, DType.INT8):
+        if (x.dtype, weights.dtype) == (DType.INT8, DType.INT8) and fixed(site, 1, 2):
             per_channel = quant_of(weights).per_channel
             scales = channel_scales(x, weights, output) if per_channel else [product_scale(x, weights, output)]
             pairs = [quantize_multiplier(scale) for scale in scales]
             filters = weight_values(site, 1).reshape(units, 1, 1, depth)
             shapes = (1, rows, 1, depth), (1, rows, 1, units)
             return conv_s8(Layer(site, filters, Window((1, 1)), pairs, self.fused_activation_function, shapes))
-        raise site.unsupported(f"{x.dtype.label} with weights of {weights.dtype.label}")
+        return dense_wide(site, self.fused_activation_function, self.quantized_bias_type)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """With several scales the weights' zero points are not read.

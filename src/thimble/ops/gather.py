@@ -10,6 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
+from thimble.ops.gathering import Lookup, looked_up
 from thimble.ops.movement import NARROW, axis_number, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, operand
@@ -31,6 +33,14 @@ class Gather(Attrs):
         require(0 <= batch <= min(axis, len(where)), f"{batch} batch axes with axis {axis} and indices {list(where)}")
         require(x[:batch] == where[:batch], f"the first {batch} extents of {list(x)} and {list(where)} must be equal")
         return (x[:axis] + where[batch:] + x[axis + 1 :],)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `gather.h`; `copy.h`, `strided_copy.h` for one constant position."""
+        x, where = site.tensor(0), site.tensor(1)
+        axis, batch = axis_number(self.axis, len(x.shape)), axis_number(self.batch_dims, len(where.shape))
+        sets, outer = math.prod(x.shape[:batch]), math.prod(x.shape[batch:axis])
+        count, run = math.prod(where.shape[batch:]), math.prod(x.shape[axis + 1 :])
+        return looked_up(site, x, where, Lookup(sets, outer, count, x.shape[axis : axis + 1], run))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Slices of the axis at the indices of operand 1.

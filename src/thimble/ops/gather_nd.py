@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
+from thimble.ops.gathering import Lookup, looked_up
 from thimble.ops.movement import NARROW, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
@@ -24,6 +27,12 @@ class GatherNd(Attrs):
         require(len(where) >= 1, "the indices are a scalar, one dimension is the least allowed")
         require(where[-1] <= len(x), f"positions of {where[-1]} numbers in a tensor of rank {len(x)}")
         return (where[:-1] + x[where[-1] :],)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `gather.h`; `copy.h` for one constant position."""
+        x, where = site.tensor(0), site.tensor(1)
+        depth, count = where.shape[-1], math.prod(where.shape[:-1])
+        return looked_up(site, x, where, Lookup(1, 1, count, x.shape[:depth], math.prod(x.shape[depth:])))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Elements or slices at the positions of operand 1.

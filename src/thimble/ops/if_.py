@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.kernel import KernelCall, Site
 from thimble.ops.numerics import Array, Call
 from thimble.ops.resources import run_graph, shaped
 
@@ -23,6 +24,10 @@ class If(Attrs):
 
     def subgraphs(self) -> tuple[int, ...]:
         return (self.then_subgraph_index, self.else_subgraph_index)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Refuse: the arena is planned for one order of operators."""
+        raise site.unsupported("control flow has no kernels; export the model without it")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Outputs of the graph that the condition picks.

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.convolution import check_types, clamped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.pooling import Pool2D
@@ -17,6 +18,10 @@ from thimble.ops.pooling import Pool2D
 @dataclass(frozen=True, slots=True)
 class L2Pool2D(Pool2D):
     OP: ClassVar[str] = "L2_POOL_2D"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `pool_2d_f32.h`."""
+        return self.calls(site, "l2_pool_2d", (DType.FLOAT32,))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Floats only.

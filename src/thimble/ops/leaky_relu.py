@@ -9,9 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import accept, centred, of_floats, rescaled, scale_of, stored
+from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Unary
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import common_type, each
+from thimble.ops.scaling import bent, factor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,17 @@ class LeakyRelu(Unary):
     OP: ClassVar[str] = "LEAKY_RELU"
     OPTIONS: ClassVar[str] = "LeakyReluOptions"
     alpha: float = 0.0
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `unary_f32.h`, `table_8.h`, `rescale.h`."""
+        if is_bytewise(site):
+            return bytewise(site, self)
+        alpha = float(np.float32(self.alpha))
+        if common_type(site, DType.FLOAT32, DType.INT16) is DType.FLOAT32:
+            return each(site, "leaky_relu_f32", "unary_f32.h", (("alpha", alpha),), struct="leaky_relu_f32")
+        source, result = factor_of(site.tensor(0)), factor_of(site.outputs[0])
+        after = -1 if alpha < 0 else 1
+        return bent(site, source / result, abs(source * alpha / result), before=1, after=after)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Both branches rescaled to the output, each with its own multiplier.

@@ -9,7 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import compared
+from thimble.ops.comparison import comparison
 from thimble.ops.elementwise import Binary
 from thimble.ops.numerics import Array, Call
 
@@ -19,10 +21,16 @@ class LessEqual(Binary):
     OP: ClassVar[str] = "LESS_EQUAL"
     OPTIONS: ClassVar[str] = "LessEqualOptions"
 
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `compare.h`, `table_8.h`."""
+        return comparison(site, self, "less_equal", types=_TYPES)
+
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Booleans; int8 operands are brought to one scale first.
 
         Source: tensorflow/lite/micro/kernels/comparisons.cc, tensorflow/lite/kernels/internal/reference/comparisons.h.
         """
-        types = (DType.FLOAT32, DType.INT32, DType.INT64, DType.INT8)
-        return compared(self.OP, call, np.less_equal, *types)
+        return compared(self.OP, call, np.less_equal, *_TYPES)
+
+
+_TYPES = (DType.FLOAT32, DType.INT32, DType.INT64, DType.INT8)

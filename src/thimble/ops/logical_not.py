@@ -9,15 +9,22 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import accept, plain
 from thimble.ops.elementwise import Unary
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import common_type, each
 
 
 @dataclass(frozen=True, slots=True)
 class LogicalNot(Unary):
     OP: ClassVar[str] = "LOGICAL_NOT"
     OPTIONS: ClassVar[str] = "LogicalNotOptions"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `convert.h`."""
+        common_type(site, DType.BOOL)
+        return each(site, "logical_not", "convert.h")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Booleans.

@@ -9,15 +9,22 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import accept, plain
 from thimble.ops.elementwise import Binary
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import common_type, pairwise
 
 
 @dataclass(frozen=True, slots=True)
 class LogicalOr(Binary):
     OP: ClassVar[str] = "LOGICAL_OR"
     OPTIONS: ClassVar[str] = "LogicalOrOptions"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `pairwise_plain.h`."""
+        common_type(site, DType.BOOL)
+        return pairwise(site, "logical_or", "pairwise_plain.h")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Booleans.

@@ -128,6 +128,31 @@ class Integers:
         """A tensor's scale, which is a float32."""
         return float(np.float32(quant_of(self.call.tensor(operand)).scale[0]))
 
+    def fed_scale(self, weights: int) -> float:
+        """From sums over weights to what a gate is fed.
+
+        The product of the scales in double: in float32 some mantissas of 15 bits would differ from TFLM's.
+        """
+        return self._scale(0 if weights < 5 else HIDDEN) * self._scale(weights) / _FED
+
+    def cell_scales(self) -> tuple[float, float, float]:
+        """Of products, from gate times cell and gate times gate to the cell, and from gate times gate to the output."""
+        cell = self._scale(CELL)
+        return _GATE * cell / cell, _GATE * _GATE / cell, _GATE * _GATE / self._scale(HIDDEN)
+
+    def cell_bounds(self) -> tuple[int, int]:
+        """Range of the cell state."""
+        if self.cell_clip <= 0:
+            return -(1 << 15), (1 << 15) - 1
+        bound = int(min(float(np.float32(self.cell_clip)) / self._scale(CELL), 32767.0))
+        return -bound, bound
+
+    def squash_scale(self) -> tuple[int, int]:
+        """Multiplier and shift of `tanh16` for the cell state, whose scale is taken for the nearest power of two."""
+        power = np.log(np.float32(self._scale(CELL))) * (np.float32(1) / np.log(np.float32(2)))
+        shift = 12 + int(math.copysign(math.floor(abs(power) + 0.5), power))
+        return (3, -shift) if shift < 0 else (0, shift)
+
     def dense(self, x: Array, weights: int, bias: int | None) -> Array:
         source = 0 if weights < 5 else HIDDEN
         zero = quant_of(self.call.tensor(source)).zero_point[0]
@@ -135,8 +160,7 @@ class Integers:
         total = (x.astype(np.int64) - zero) @ matrix.T
         if bias is not None:
             total = total + self.call.value(bias).astype(np.int64)
-        # The product of the scales in double: in float32 some mantissas of 15 bits would differ from TFLM's.
-        mantissa, shift = quantize_multiplier(self._scale(source) * self._scale(weights) / _FED)
+        mantissa, shift = quantize_multiplier(self.fed_scale(weights))
         wide = x.dtype == np.int16  # 64-bit sums, which TFLM scales by another function
         rescale = multiply_wide if wide else multiply_by_quantized_multiplier
         return saturated(rescale(total, mantissa, shift))
@@ -151,29 +175,19 @@ class Integers:
         return tanh16(x)
 
     def keep(self, forget: Array, cell: Array) -> Array:
-        return saturated(self._product(forget, cell, _GATE * self._scale(CELL) / self._scale(CELL)))
+        return saturated(self._product(forget, cell, self.cell_scales()[0]))
 
     def admit(self, gate: Array, candidate: Array) -> Array:
-        return saturated(self._product(gate, candidate, _GATE * _GATE / self._scale(CELL)))
+        return saturated(self._product(gate, candidate, self.cell_scales()[1]))
 
     def clip(self, cell: Array) -> Array:
-        if self.cell_clip <= 0:
-            return cell
-        bound = int(min(float(np.float32(self.cell_clip)) / self._scale(CELL), 32767.0))
-        return np.clip(cell, -bound, bound)
+        return np.clip(cell, *self.cell_bounds())
 
     def emit(self, cell: Array, gate: Array) -> Array:
         tensor = self.call.tensor(HIDDEN)
-        squashed = self._squashed(cell)
-        product = self._product(squashed, gate, _GATE * _GATE / self._scale(HIDDEN))
+        product = self._product(tanh16(cell, *self.squash_scale()), gate, self.cell_scales()[2])
         result: Array = np.clip(product + quant_of(tensor).zero_point[0], *limits(tensor.dtype))
         return result
-
-    def _squashed(self, cell: Array) -> Array:
-        """Tanh of the cell state, whose scale is taken for the nearest power of two."""
-        power = np.log(np.float32(self._scale(CELL))) * (np.float32(1) / np.log(np.float32(2)))
-        shift = 12 + int(math.copysign(math.floor(abs(power) + 0.5), power))
-        return tanh16(cell, 3, -shift) if shift < 0 else tanh16(cell, 0, shift)
 
     def _product(self, a: Array, b: Array, scale: float) -> Array:
         return multiply_by_quantized_multiplier(a.astype(np.int64) * b, *quantize_multiplier(scale))

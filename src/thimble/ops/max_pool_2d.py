@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.convolution import check_types, clamped
 from thimble.ops.numerics import Array, Call, activation_range, limits
 from thimble.ops.pooling import POOLED, Pool2D
@@ -18,6 +19,10 @@ from thimble.ops.pooling import POOLED, Pool2D
 @dataclass(frozen=True, slots=True)
 class MaxPool2D(Pool2D):
     OP: ClassVar[str] = "MAX_POOL_2D"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `pool_2d.h`, `pool_2d_dsp.h`, `pool_2d_f32.h`."""
+        return self.calls(site, "max_pool_2d", tuple(dtype for (dtype,) in POOLED))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Cells outside the input, and floats that are no numbers, are below all others.

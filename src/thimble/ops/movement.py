@@ -7,7 +7,9 @@ import numpy as np
 
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import DType, Quant, Tensor
+from thimble.kernel import KernelCall, Site
 from thimble.ops.numerics import Array, Call, quant_of
+from thimble.ops.strided import block, copies
 
 NARROW = (DType.FLOAT32, DType.INT8, DType.UINT8)
 MEDIUM = (*NARROW, DType.INT16)
@@ -83,3 +85,13 @@ def cut(call: Call, op: str, operand: int, axis: int) -> tuple[Array, ...]:
     along = axis_number(axis, x.ndim)
     ends = np.cumsum([t.shape[along] for t in call.outputs])
     return shaped(call, *np.split(x, ends[:-1], axis=along))
+
+
+def cut_calls(site: Site, x: Tensor, axis: int) -> tuple[KernelCall, ...]:
+    """SPLIT and SPLIT_V, a call per output. Kernels: `copy.h`, `strided_copy.h`."""
+    along, first = axis_number(axis, len(x.shape)), 0
+    calls: tuple[KernelCall, ...] = ()
+    for output in site.outputs:
+        calls += copies(site, block(x).part(along, first, output.shape[along]), block(output))
+        first += output.shape[along]
+    return calls

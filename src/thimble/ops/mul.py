@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Activation, DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import QUANTIZED, accept, centred, plain, rescaled, scale_of, stored
+from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Binary
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import common_type, plain_f32, plain_s32
+from thimble.ops.scaling import product
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,16 @@ class Mul(Binary):
     OP: ClassVar[str] = "MUL"
     OPTIONS: ClassVar[str] = "MulOptions"
     fused_activation_function: Activation = Activation.NONE
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `pairwise_f32.h`, `pairwise_plain.h`, `table_8.h`, `pairwise_scaled.h`."""
+        if is_bytewise(site):
+            return bytewise(site, self)
+        activation = self.fused_activation_function
+        dtype = common_type(site, DType.FLOAT32, DType.INT32, *QUANTIZED)
+        if dtype is DType.FLOAT32:
+            return plain_f32(site, "mul_f32", activation)
+        return plain_s32(site, "mul_s32", activation) if dtype is DType.INT32 else product(site, activation)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Product, rescaled to the output; int32 without a scale wraps around.

@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import WIDE, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, joined, operand
+from thimble.ops.strided import block, copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,14 @@ class Pack(Attrs):
 
     def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
         return joined(inputs) if self.axis == 0 else None
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        parts, joined_block = [site.tensor(i) for i in range(len(site.inputs))], block(site.outputs[0])
+        axis = axis_of(self.axis, len(joined_block.shape))
+        places = (joined_block.part(axis, i, 1) for i in range(len(parts)))
+        pairs = zip(parts, places, strict=True)
+        return tuple(call for x, place in pairs for call in copies(site, block(x, place.shape), place))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The operands along a new axis; their scales are not looked at.

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import pad_with
 from thimble.ops.numerics import Array, Call
+from thimble.ops.padding import padded_calls
 from thimble.ops.shapes import integers, operand, padded
 
 
@@ -22,6 +24,10 @@ class Pad(Attrs):
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         x, pads = operand(inputs, 0, "input").shape, integers(operand(inputs, 1, "paddings"))
         return None if pads is None else (padded(x, pads),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `pad.h`; `strided_copy.h` for a value of run time."""
+        return padded_calls(site)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Zeros are zero points where elements have 8 bits; operand 2, if there, is used instead.

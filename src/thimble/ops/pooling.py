@@ -11,12 +11,21 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
-from thimble.ops.convolution import taps
-from thimble.ops.numerics import Array
+from thimble.kernel import Fields, Flavour, KernelCall, Site
+from thimble.ops.convolution import margin, taps
+from thimble.ops.legacy import is_legacy
+from thimble.ops.lowering import batches, image
+from thimble.ops.numerics import BOUNDS, Array, activation_range, limits
 from thimble.ops.shapes import operand, window
 
 POOLED = ((DType.FLOAT32,), (DType.INT8,), (DType.INT16,), (DType.UINT8,))
 """Types that have a reference; uint8 is LiteRT's, the others are TFLM's."""
+
+SUFFIXES = {DType.FLOAT32: "f32", DType.INT8: "s8", DType.INT16: "s16", DType.UINT8: "u8"}
+"""Ends of the names of kernels, by the type that they are for."""
+
+MOST_CELLS = 256
+"""Cells of a window up to which the kernels' reciprocal of their number is exact enough for 8-bit elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +55,50 @@ class Pool2D(Attrs):
     def summed(self, x: Array) -> Array:
         """Sums `[N,H',W',C]` over the window."""
         return np.asarray(reduce(np.add, self.cells(x)))
+
+    def calls(self, site: Site, kernel: str, types: tuple[DType, ...]) -> tuple[KernelCall, ...]:
+        """Calls of `thimble_<kernel>_<type>`, one per batch. Kernels: `pool_2d.h`, `pool_2d_dsp.h`, `pool_2d_f32.h`.
+
+        Raises:
+            UnsupportedOperatorError: a type that is none of `types`, or so large a window that sums overflow.
+        """
+        x, output = site.tensor(0), site.outputs[0]
+        if x.dtype not in types or output.dtype is not x.dtype:
+            names = ", ".join(dtype.label for dtype in types)
+            raise site.unsupported(f"{x.dtype.label} giving {output.dtype.label}; {names} giving the same type can be")
+        name = f"{kernel}_{SUFFIXES[x.dtype]}"
+        struct = "pool_2d_f32" if x.dtype is DType.FLOAT32 else "pool_2d"
+        packed = name == "max_pool_2d_s8" and site.flavour in (Flavour.DSP, Flavour.MVE) and x.shape[3] % 4 == 0
+        name, header = (f"{name}_dsp", "pool_2d_dsp.h") if packed else (name, f"{struct}.h")
+        fields = (*self._window_fields(x.shape, output.shape), *self._value_fields(site, x, output))
+        same = ((0, 0),) if (self.filter_height, self.filter_width, self.stride_h, self.stride_w) == (1,) * 4 else ()
+        pairs = zip(batches(x, x.shape), batches(output, output.shape), strict=True)
+        return tuple(
+            KernelCall(name, header, (a,), (b,), (), struct, fields, rows=output.shape[1], in_place=same)
+            for a, b in (pairs if output.nbytes else ())
+        )
+
+    def _window_fields(self, x: Shape, output: Shape) -> Fields:
+        return (
+            ("in", image(x)),
+            ("out", image(output)),
+            ("kernel_h", self.filter_height),
+            ("kernel_w", self.filter_width),
+            ("stride_h", self.stride_h),
+            ("stride_w", self.stride_w),
+            ("pad_top", margin(x[1], self.filter_height, self.stride_h, self.padding)),
+            ("pad_left", margin(x[2], self.filter_width, self.stride_w, self.padding)),
+        )
+
+    def _value_fields(self, site: Site, x: Tensor, output: Tensor) -> Fields:
+        """Bounds of the results; for integers also how averages are divided."""
+        if x.dtype is DType.FLOAT32:
+            low, high = BOUNDS.get(self.fused_activation_function, (None, None))
+            most = float(np.finfo(np.float32).max)
+            return (("low", -most if low is None else low), ("high", most if high is None else high))
+        cells = min(self.filter_height, x.shape[1]) * min(self.filter_width, x.shape[2])
+        if cells * (limits(x.dtype)[1] + 1) >= 1 << 31:
+            raise site.unsupported(f"a window of {cells} cells, whose sum is too large for 32 bits")
+        bounds = activation_range(self.fused_activation_function, output)
+        divides = x.dtype is DType.INT16 or cells > MOST_CELLS
+        return (("divides", int(divides)), ("up", int(is_legacy(x))), ("low", bounds[0]), ("high", bounds[1]))

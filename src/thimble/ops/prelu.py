@@ -9,14 +9,29 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import centred, plain, rescaled, scale_of, stored, unsupported
+from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Binary
+from thimble.ops.legacy import is_legacy
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import pairwise, refused
+from thimble.ops.scaling import prelu
 
 
 @dataclass(frozen=True, slots=True)
 class Prelu(Binary):
     OP: ClassVar[str] = "PRELU"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `pairwise_f32.h`, `table_8.h`, `pairwise_scaled.h`."""
+        if is_bytewise(site):
+            return bytewise(site, self)
+        tensors = (site.tensor(0), site.tensor(1), site.outputs[0])
+        types = tuple(t.dtype for t in tensors)
+        if types not in _TYPES or len({is_legacy(t) for t in tensors}) != 1:
+            raise refused(site, DType.FLOAT32, DType.INT8, DType.INT16)
+        return pairwise(site, "prelu_f32", "pairwise_f32.h") if types[0] is DType.FLOAT32 else prelu(site)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Both branches rescaled to the output; int16 takes an int8 `alpha`.

@@ -9,15 +9,32 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
+from thimble.ops import scaling
 from thimble.ops.arithmetic import centred, rescaled, scale_of, stored, unsupported
+from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Unary
 from thimble.ops.numerics import Array, Call, quant_of
+from thimble.ops.pointwise import SUFFIX, each, refused
 
 
 @dataclass(frozen=True, slots=True)
 class Quantize(Unary):
     OP: ClassVar[str] = "QUANTIZE"
     OPTIONS: ClassVar[str] = "QuantizeOptions"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `convert.h`, `rescale.h`, `table_8.h`, `clamp.h`."""
+        x, out = site.tensor(0), site.outputs[0]
+        if out.dtype not in _PAIRS.get(x.dtype, ()):
+            raise refused(site, *_PAIRS)
+        if quant_of(out).per_channel:
+            raise site.unsupported("scales per channel; supported is one scale")
+        if x.dtype is DType.FLOAT32:
+            zero, low, high = scaling.bounds(out)
+            fields = (zero, ("scale", scaling.factor_of(out)), (low[0], float(low[1])), (high[0], float(high[1])))
+            return each(site, f"quantize_{SUFFIX[out.dtype]}", "convert.h", fields, struct="quantize")
+        return bytewise(site, self) if is_bytewise(site) else scaling.rescaled(site)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Quantized floats, rounded half away from zero, or integers in another scale.

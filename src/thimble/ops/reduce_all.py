@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import shaped
 from thimble.ops.numerics import Array, Call
-from thimble.ops.reduction import Reducer, folded
+from thimble.ops.reduction import Reducer, extreme_calls, folded
 
 
 @dataclass(frozen=True, slots=True)
 class ReduceAll(Reducer):
     OP: ClassVar[str] = "REDUCE_ALL"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `reduce.h`."""
+        return extreme_calls(site, largest=False, types=(DType.BOOL,))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Whether all elements are true.

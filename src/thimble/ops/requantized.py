@@ -23,7 +23,8 @@ Kernel = tuple[str, tuple[Data, ...], Fields, int]
 class Filters:
     """Filters `[O,taps]`, biases with the input's zero point counted in, and multipliers per channel.
 
-    A multiplier is (mantissa in Q31, bits to the right). A channel that gives the same result for all inputs has zeros for weights, and the bias that gives this result.
+    A multiplier is (mantissa in Q31, bits to the right). A channel that gives the same result for all inputs has zeros
+    for weights, and the bias that gives this result.
     """
 
     values: Array

@@ -8,6 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from thimble.ir import DType
+from thimble.kernel import Fields, KernelCall, Site
+from thimble.ops.legacy import OFFSET, is_legacy
+from thimble.ops.lowering import batches, image
 from thimble.ops.movement import NARROW, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.resize import Resize
@@ -20,6 +24,30 @@ Places = tuple[Array, Array, Array]
 class ResizeBilinear(Resize):
     OP: ClassVar[str] = "RESIZE_BILINEAR"
     OPTIONS: ClassVar[str] = "ResizeBilinearOptions"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `resize_bilinear.h`."""
+        x, output = site.tensor(0), site.outputs[0]
+        if x.dtype not in NARROW or output.dtype is not x.dtype:
+            raise site.unsupported(f"{x.dtype.label} giving {output.dtype.label}; float32, int8 and uint8 can be")
+        dtype = DType.UINT8 if is_legacy(x) else x.dtype
+        pairs = tuple(zip(x.shape[1:3], output.shape[1:3], strict=True))
+        fields: Fields = (("in", image(x.shape)), ("out", image(output.shape)))
+        if dtype is DType.INT8:
+            (row, top), (column, left) = (self._fixed_scale(*pair) for pair in pairs)
+            fields += (("row_scale", row), ("row_start", top), ("column_scale", column), ("column_start", left))
+        else:
+            row_scale, column_scale = (float(self._scale(*pair)) for pair in pairs)
+            centre = 0.5 if self.half_pixel_centers else 0.0
+            fields += (("row_scale", row_scale), ("column_scale", column_scale), ("centre", centre))
+            fields += (("flip", OFFSET if x.dtype is DType.INT8 else 0),)
+        kernel = {DType.INT8: "s8", DType.UINT8: "u8", DType.FLOAT32: "f32"}[dtype]
+        struct = "resize_bilinear" + ("" if dtype is DType.INT8 else "_f32")
+        name, views = f"resize_bilinear_{kernel}", zip(batches(x, x.shape), batches(output, output.shape), strict=True)
+        return tuple(
+            KernelCall(name, "resize_bilinear.h", (a,), (b,), (), struct, fields, rows=output.shape[1])
+            for a, b in (views if output.nbytes else ())
+        )
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Between four neighbours: float32 (and uint8) in single precision, int8 with weights of 10 bits.
@@ -36,9 +64,15 @@ class ResizeBilinear(Resize):
         nudged = total + np.where(total > 0, 1 << 19, -(1 << 19))
         return shaped(call, np.where(nudged >= 0, nudged >> 20, -(-nudged >> 20)))  # C divides towards zero
 
-    def _places(self, size: int, wanted: int) -> Places:
+    def _scale(self, size: int, wanted: int) -> np.float32:
+        """Input pixels per output pixel."""
         aligned = self.align_corners and wanted > 1
-        scale = np.float32(size - 1) / np.float32(wanted - 1) if aligned else np.float32(size) / np.float32(wanted)
+        span, steps = (size - 1, wanted - 1) if aligned else (size, wanted)
+        scale: np.float32 = np.float32(span) / np.float32(steps)
+        return scale
+
+    def _places(self, size: int, wanted: int) -> Places:
+        scale = self._scale(size, wanted)
         place = np.arange(wanted, dtype=np.float32)
         half = np.float32(0.5)
         place = (place + half) * scale - half if self.half_pixel_centers else place * scale
@@ -46,13 +80,16 @@ class ResizeBilinear(Resize):
         high = np.minimum(np.ceil(place).astype(np.int64), size - 1)
         return low, high, place - low.astype(np.float32)
 
-    def _fixed_places(self, size: int, wanted: int) -> Places:
-        """The same in 1024ths of a pixel; scales are rounded to whole ones."""
+    def _fixed_scale(self, size: int, wanted: int) -> tuple[int, int]:
+        """The same in whole 1024ths of a pixel, and where the first pixel is."""
         span, steps = (size - 1, wanted - 1) if self.align_corners and wanted > 1 else (size, wanted)
         scale = ((span << 10) + steps // 2) // steps
-        place = np.arange(wanted, dtype=np.int64) * scale
-        if self.half_pixel_centers:
-            place = place + scale // 2 - (1 << 9)
+        return scale, (scale // 2 - (1 << 9) if self.half_pixel_centers else 0)
+
+    def _fixed_places(self, size: int, wanted: int) -> Places:
+        """Places in 1024ths of a pixel."""
+        scale, start = self._fixed_scale(size, wanted)
+        place = np.arange(wanted, dtype=np.int64) * scale + start
         low = np.maximum(place >> 10, 0)
         high = np.minimum((place + (1 << 10) - 1) >> 10, size - 1)
         return np.minimum(low, size - 1), high, place - (low << 10)

@@ -8,6 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
+from thimble.ops.lowering import batches, image, packed
 from thimble.ops.movement import MEDIUM, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.resize import Resize
@@ -17,6 +20,25 @@ from thimble.ops.resize import Resize
 class ResizeNearestNeighbor(Resize):
     OP: ClassVar[str] = "RESIZE_NEAREST_NEIGHBOR"
     OPTIONS: ClassVar[str] = "ResizeNearestNeighborOptions"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `resize_nearest_neighbor.h`."""
+        x, output = site.tensor(0), site.outputs[0]
+        if x.dtype not in MEDIUM or output.dtype is not x.dtype:
+            names = ", ".join(dtype.label for dtype in MEDIUM)
+            raise site.unsupported(f"{x.dtype.label} giving {output.dtype.label}; {names} giving the same type can be")
+        if max(x.shape[1:3]) > 1 << 15:
+            raise site.unsupported(f"an image of {x.shape[1]} x {x.shape[2]}, more than 32768 rows or columns")
+        (_, height, width, channels), (rows, cols) = x.shape, output.shape[1:3]
+        pixel = channels * x.dtype.bits // 8
+        fields = (("in", image((height, width, pixel))), ("out", image((rows, cols, pixel))))
+        places = np.concatenate([self._nearest(height, rows), self._nearest(width, cols)])
+        table, name = (packed("rows and columns", DType.INT16, places),), "resize_nearest_neighbor"
+        pairs = zip(batches(x, x.shape), batches(output, output.shape), strict=True)
+        return tuple(
+            KernelCall(name, f"{name}.h", (a,), (b,), table, name, fields, rows=rows)
+            for a, b in (pairs if output.nbytes else ())
+        )
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The nearest row and column, found in single precision.

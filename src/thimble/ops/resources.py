@@ -8,11 +8,15 @@ its own, so that a handle which crosses from one graph to another stays valid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from thimble.ir import Shape, Tensor
 from thimble.ops.numerics import Array, Call
+
+if TYPE_CHECKING:
+    from thimble.ops.var_handle import VarHandle
 
 Key = tuple[str, str, str]
 
@@ -28,6 +32,11 @@ class Handle:
 def handle(container: str, shared_name: str, shape: Shape) -> Array:
     """Array of one handle."""
     return np.full(shape, Handle(container, shared_name), object)
+
+
+def resource_key(handle: VarHandle) -> Key:
+    """The key of the variable that an operator makes a handle of."""
+    return "resource", handle.container, handle.shared_name
 
 
 def key_of(handles: Array) -> Key:

@@ -9,15 +9,25 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import accept, centred, of_floats, scale_of, stored
+from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Unary
 from thimble.ops.fixed_point import inverse_sqrt
 from thimble.ops.numerics import Array, Call, limits, multiply_by_quantized_multiplier, quantize_multiplier
+from thimble.ops.pointwise import common_type, each
 
 
 @dataclass(frozen=True, slots=True)
 class Rsqrt(Unary):
     OP: ClassVar[str] = "RSQRT"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `unary_f32.h`, `table_8.h`."""
+        if is_bytewise(site):
+            return bytewise(site, self)
+        common_type(site, DType.FLOAT32)
+        return each(site, "rsqrt_f32", "unary_f32.h")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """`1 / sqrt(x)`; int8 elements at the zero point give the largest value, below it TFLM fails.

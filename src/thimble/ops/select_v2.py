@@ -9,9 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import MEDIUM, moved, shaped
 from thimble.ops.numerics import Array, Call
+from thimble.ops.selecting import selected
 from thimble.ops.shapes import broadcast, operand
+from thimble.ops.strided import block
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,10 @@ class SelectV2(Attrs):
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         names = ("condition", "if true", "if false")
         return (broadcast(*(operand(inputs, i, what).shape for i, what in enumerate(names))),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernel: `select.h`."""
+        return selected(site, block(site.tensor(0)).broadcast(site.outputs[0].shape))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Operand 1 where operand 0 holds, else operand 2; scales are not looked at.

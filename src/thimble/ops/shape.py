@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, DType, Shape, Tensor
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import shaped, unsupported
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import operand
@@ -25,6 +26,10 @@ class ShapeOf(Attrs):
 
     def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
         return operand(inputs, 0, "input").shape
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """No kernel: the result is a constant (`rewrites/fold_constants.py`)."""
+        raise site.unsupported("a shape that is only known at run time")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The extents of the input, of any type.

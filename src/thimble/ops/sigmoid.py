@@ -7,8 +7,12 @@ import math
 
 import numpy as np
 
-from thimble.ops.lookup16 import sigmoid16, tanh16
-from thimble.ops.numerics import Array, multiply_by_quantized_multiplier, quantize_multiplier
+from thimble.ir import DType
+from thimble.kernel import Fields, KernelCall, Site
+from thimble.ops.lookup16 import SIGMOID_TABLE, sigmoid16, tanh16
+from thimble.ops.lowering import packed
+from thimble.ops.numerics import Array, multiply_by_quantized_multiplier, quant_of, quantize_multiplier
+from thimble.ops.pointwise import each
 
 
 def to_q4(x: Array, scale: np.float32) -> tuple[Array, Array]:
@@ -45,3 +49,34 @@ def logistic16(x: Array, scale: np.float32) -> Array:
 def hyperbolic16(x: Array, scale: np.float32) -> Array:
     """Hyperbolic tangent of int16 in steps of 2**-15."""
     return tanh16(x, *_input_scaling(scale, 1))
+
+
+def interpolated(site: Site, *, hyperbolic: bool) -> tuple[KernelCall, ...]:
+    """LOGISTIC or TANH of int16. Kernels: `sigmoid_s16.h`."""
+    step = np.float32(quant_of(site.tensor(0)).scale[0])
+    fields = (*_input_fields(*_input_scaling(step, int(hyperbolic))), *(_TANH if hyperbolic else _LOGISTIC))
+    table = packed("sigmoid", DType.UINT16, SIGMOID_TABLE)
+    return each(site, "sigmoid_s16", "sigmoid_s16.h", fields, struct="sigmoid_s16", constants=(table,))
+
+
+def _input_fields(multiplier: int, shift: int) -> Fields:
+    if multiplier == 0:
+        multiplier, shift = 3 << shift, 0
+    return ("multiplier", multiplier), ("nudge", 1 << (shift - 1) if shift > 0 else 0), ("shift", shift)
+
+
+_LOGISTIC = (
+    ("bits", 9),
+    ("saturated", 0x7FFF << 10),
+    ("plus", 1 << 9),
+    ("minus", (1 << 25) + (1 << 9) - 1),
+    ("right", 10),
+)
+_TANH = (
+    ("bits", 8),
+    ("saturated", 0xFFFF << 8),
+    ("plus", (1 << 7) - (1 << 23)),
+    ("minus", (1 << 23) + (1 << 7) - 1),
+    ("right", 8),
+)
+"""What `sigmoid16` and `tanh16` in `lookup16.py` make of the table, as members of a `thimble_sigmoid_s16_params`."""

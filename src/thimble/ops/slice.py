@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import WIDE, moved, numbers, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
+from thimble.ops.strided import block, constant_numbers, copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,13 @@ class Slice(Attrs):
         fits = all(b >= 0 and s >= 0 and b + s <= d for d, b, s in zip(x, begin, block, strict=True))
         require(fits, f"a block of {list(size)} from {list(begin)} lies outside {list(x)}")
         return (block,)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        taken, output = block(site.tensor(0)), site.outputs[0]
+        for axis, first in enumerate(constant_numbers(site, 1)):
+            taken = taken.part(axis, first, output.shape[axis])
+        return copies(site, taken, block(output))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The block from operand 1 on, of the output's shape.

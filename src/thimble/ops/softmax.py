@@ -10,10 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import DType
+from thimble.ir import DType, Tensor
+from thimble.kernel import KernelCall, Site, whole
 from thimble.ops.arithmetic import plain, scale_of, unsupported
 from thimble.ops.elementwise import Unary
 from thimble.ops.fixed_point import exp_on_negative, leading_zeros, reciprocal
+from thimble.ops.lowering import packed
 from thimble.ops.numerics import (
     Array,
     Call,
@@ -23,6 +25,7 @@ from thimble.ops.numerics import (
     quantize_multiplier,
     rounding_shift_right,
 )
+from thimble.ops.reduction import along_last, row_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,60 @@ class Softmax(Unary):
         below = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
         if tensor.dtype is DType.INT16:
             return (_by_tables(below, float(scale_of(tensor)) * float(np.float32(self.beta))).reshape(out.shape),)
-        mantissa, shift, lowest = softmax_scaling(float(scale_of(tensor)), float(np.float32(self.beta)))
-        scaled = multiply_by_quantized_multiplier(np.maximum(below, lowest), mantissa, shift)
-        powers = np.where(below >= lowest, exp_on_negative(scaled, 5), 0)
+        powers = self._powers(below, tensor)
         inverse, over = reciprocal(rounding_shift_right(powers, 12).sum(axis=-1, keepdims=True), 12)
         result = rounding_shift_right(high_multiply(inverse, powers), over + 31 - out.dtype.bits)
         low, high = limits(out.dtype)
         return (np.clip(result + low, low, high).astype(out.dtype.label).reshape(out.shape),)
 
+    def _powers(self, below: Array, tensor: Tensor) -> Array:
+        """Exponentials in Q0 of 8-bit elements, by their differences to the largest one."""
+        mantissa, shift, lowest = softmax_scaling(float(scale_of(tensor)), float(np.float32(self.beta)))
+        scaled = multiply_by_quantized_multiplier(np.maximum(below, lowest), mantissa, shift)
+        return np.where(below >= lowest, exp_on_negative(scaled, 5), 0)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `softmax.h`, `softmax_s16.h`, `softmax_f32.h`."""
+        x, out = site.tensor(0), site.outputs[0]
+        types = (x.dtype, out.dtype)
+        if types not in _TYPES:
+            pairs = ", ".join(f"{a.label} giving {b.label}" for a, b in _TYPES)
+            raise site.unsupported(f"{x.dtype.label} giving {out.dtype.label}; supported are {pairs}")
+        if not out.nbytes:
+            return ()
+        if x.dtype is DType.FLOAT32:
+            fields = (*along_last(x), ("beta", float(np.float32(self.beta))))
+            name = "softmax_f32"
+            return (KernelCall(name, f"{name}.h", whole(x), whole(out), (), name, fields, in_place=((0, 0),)),)
+        return self._of_tables(site) if x.dtype is DType.INT16 else self._of_bytes(site)
+
+    def _of_bytes(self, site: Site) -> tuple[KernelCall, ...]:
+        x, out = site.tensor(0), site.outputs[0]
+        if not scales_differences(float(scale_of(x)), float(np.float32(self.beta))):
+            raise site.unsupported(f"a scale of {scale_of(x)}, which is too small")
+        powers = np.trim_zeros(self._powers(-np.arange(256), x), "b")
+        low, high = limits(out.dtype)
+        fields = (("powers", len(powers)), ("right", 31 - out.dtype.bits), ("low", low), ("high", high))
+        table = (packed("exponentials", DType.INT32, powers),)
+        name = {DType.INT8: "softmax_s8", DType.INT16: "softmax_s8_s16", DType.UINT8: "softmax_u8"}[out.dtype]
+        same = ((0, 0),) if out.dtype is x.dtype else ()
+        members = (*along_last(x), *fields)
+        return (KernelCall(name, "softmax.h", whole(x), whole(out), table, "softmax", members, in_place=same),)
+
+    def _of_tables(self, site: Site) -> tuple[KernelCall, ...]:
+        x, out = site.tensor(0), site.outputs[0]
+        if row_length(x) > _LONGEST_OF_TABLES:
+            raise site.unsupported(f"int16 rows of more than {_LONGEST_OF_TABLES} elements")
+        mantissa, shift = _table_steps(float(scale_of(x)) * float(np.float32(self.beta)))
+        exps, inverses = _tables()
+        tables = packed("exponentials", DType.INT16, exps), packed("reciprocals", DType.INT16, inverses)
+        members = (*along_last(x), ("multiplier", mantissa), ("shift", shift))
+        name = "softmax_s16"
+        return (KernelCall(name, f"{name}.h", whole(x), whole(out), tables, name, members, in_place=((0, 0),)),)
+
+
+_LONGEST_OF_TABLES = 1 << 16
+"""Elements of a row whose exponentials of 15 bits surely add up to an int32."""
 
 _TYPES = (
     (DType.FLOAT32, DType.FLOAT32),
@@ -74,16 +123,18 @@ def softmax_scaling(scale: float, beta: float) -> tuple[int, int, int]:
     return mantissa, shift, -math.floor(31.0 * (1 << 26) / (1 << shift))
 
 
+def scales_differences(scale: float, beta: float) -> bool:
+    """Whether a scale is such that TFLM's arithmetic on differences does not overflow."""
+    return quantize_multiplier(beta * scale * (1 << 26))[1] >= 0
+
+
 def _by_tables(below: Array, scale: float) -> Array:
     """Softmax of int16 differences to the largest element.
 
     Source: SoftmaxInt16, tensorflow/lite/kernels/internal/reference/softmax.h.
     """
-    span = np.float32(65535)
-    one = np.float32(1)
-    exps = _table(lambda v: np.exp(v.astype(np.float64)).astype(np.float32), np.float32(10) / span, 32767)
-    inverses = _table(lambda v: one / (one + v), one / span, -32768)
-    scaled = multiply_by_quantized_multiplier(below, *quantize_multiplier(scale / (10.0 / 65535.0)))
+    exps, inverses = _tables()
+    scaled = multiply_by_quantized_multiplier(below, *_table_steps(scale))
     powers = _look_up(np.clip(scaled + 32767, -32768, 32767), exps)
     total = powers.sum(axis=-1, keepdims=True)
     headroom = leading_zeros(total)
@@ -92,6 +143,18 @@ def _by_tables(below: Array, scale: float) -> Array:
     right = 31 - headroom
     result: Array = np.clip((powers * inverse + (np.int64(1) << (right - 1))) >> right, 0, 32767)
     return result.astype(np.int16)
+
+
+def _table_steps(scale: float) -> tuple[int, int]:
+    """Multiplier (mantissa, exponent) of differences to the steps of the exponentials' table."""
+    return quantize_multiplier(scale / (10.0 / 65535.0))
+
+
+def _tables() -> tuple[Array, Array]:
+    """exp(x) over [-10, 0] and 1 / (1 + x) over [0, 1]."""
+    span, one = np.float32(65535), np.float32(1)
+    exps = _table(lambda v: np.exp(v.astype(np.float64)).astype(np.float32), np.float32(10) / span, 32767)
+    return exps, _table(lambda v: one / (one + v), one / span, -32768)
 
 
 def _table(function: Callable[[Array], Array], scale: np.float32, zero: int) -> Array:

@@ -10,9 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import NARROW, moved, numbers, shaped
 from thimble.ops.numerics import Array, Call, quant_of
+from thimble.ops.padding import zero_bytes
 from thimble.ops.shapes import integers, operand, padded
+from thimble.ops.strided import constant_numbers, copies, filled
+from thimble.ops.weaving import woven
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,13 @@ class SpaceToBatchND(Attrs):
         fits = all(d % b == 0 for d, b in zip(wide, block, strict=True))
         require(fits, f"padded extents {list(wide)} do not divide into blocks of {list(block)}")
         return ((x[0] * math.prod(block), *(d // b for d, b in zip(wide, block, strict=True)), *x[m + 1 :]),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`; `fill.h` where there is padding."""
+        x, output = site.tensor(0), site.outputs[0]
+        sizes, pads = constant_numbers(site, 1), constant_numbers(site, 2)
+        calls = filled(output, zero_bytes(output)) if any(pads) else ()
+        return calls + tuple(c for a, b in woven(output, x, sizes, pads) for c in copies(site, b, a))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Every block's elements go to images of their own; what is padded is the zero point.

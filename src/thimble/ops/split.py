@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
-from thimble.ops.movement import cut, numbers
+from thimble.kernel import KernelCall, Site
+from thimble.ops.movement import cut, cut_calls, numbers
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import MOST_OUTPUTS, axis_of, integers, operand
+from thimble.ops.strided import constant_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class Split(Attrs):
         require(0 < parts <= MOST_OUTPUTS, f"{parts} parts, 1 to {MOST_OUTPUTS} are allowed")
         require(x[axis] % parts == 0, f"axis {axis} of {list(x)} does not divide into {parts} equal parts")
         return ((*x[:axis], x[axis] // parts, *x[axis + 1 :]),) * parts
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        return cut_calls(site, site.tensor(1), constant_numbers(site, 0)[0])
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Equal parts.

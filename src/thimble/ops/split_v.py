@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
-from thimble.ops.movement import cut, numbers
+from thimble.kernel import KernelCall, Site
+from thimble.ops.movement import cut, cut_calls, numbers
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, integers, operand
+from thimble.ops.strided import constant_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,10 @@ class SplitV(Attrs):
         fits = sizes.count(-1) <= 1 and min(parts, default=0) >= 0 and sum(parts) == x[axis]
         require(fits, f"sizes {list(sizes)} do not add up to axis {axis} of {list(x)}")
         return tuple((*x[:axis], part, *x[axis + 1 :]) for part in parts)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        return cut_calls(site, site.tensor(0), constant_numbers(site, 2)[0])
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Parts as long as the outputs.

@@ -8,14 +8,22 @@ from typing import ClassVar
 
 import numpy as np
 
+from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import of_floats
 from thimble.ops.elementwise import Unary
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import common_type, each
 
 
 @dataclass(frozen=True, slots=True)
 class Sqrt(Unary):
     OP: ClassVar[str] = "SQRT"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `unary_f32.h`."""
+        common_type(site, DType.FLOAT32)
+        return each(site, "sqrt_f32", "unary_f32.h")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Square root.

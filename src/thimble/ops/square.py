@@ -8,15 +8,23 @@ from typing import ClassVar
 
 import numpy as np
 
+from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops.arithmetic import of_floats
 from thimble.ops.elementwise import Unary
 from thimble.ops.numerics import Array, Call
+from thimble.ops.pointwise import common_type, each
 
 
 @dataclass(frozen=True, slots=True)
 class Square(Unary):
     OP: ClassVar[str] = "SQUARE"
     OPTIONS: ClassVar[str] = "SquareOptions"
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `unary_f32.h`."""
+        common_type(site, DType.FLOAT32)
+        return each(site, "square_f32", "unary_f32.h")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The element times itself.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
+from thimble.ops.lowering import copied
 from thimble.ops.movement import moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import axis_of, operand
@@ -23,6 +25,10 @@ class Squeeze(Attrs):
         gone = {axis_of(a, len(x)) for a in self.squeeze_dims} or {i for i, d in enumerate(x) if d == 1}
         require(all(x[i] == 1 for i in gone), f"axes {sorted(gone)} of {list(x)} must have extent 1")
         return (tuple(d for i, d in enumerate(x) if i not in gone),)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernel: `copy.h`."""
+        return copied(site)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The same elements, of any type.

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, DType, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import WIDE, moved, numbers, shaped, unsupported
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand
+from thimble.ops.strided import block, constant_numbers, copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,21 @@ class StridedSlice(Attrs):
         start = slice(first, None, stride).indices(size)[0]
         stop = None if self.end_mask >> entry & 1 else start + end if self.offset else end
         return range(*slice(first, stop, stride).indices(size))
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        if self.offset:
+            raise site.unsupported("an end that counts from the begin")
+        begin, end, strides = (constant_numbers(site, i) for i in (1, 2, 3))
+        axis, taken = 0, block(site.tensor(0))
+        for entry, skipped in self._entries(len(begin), len(taken.shape)):
+            axis += skipped
+            if entry is None or self.new_axis_mask >> entry & 1:
+                continue
+            where = self._positions(entry, taken.shape[axis], begin[entry], end[entry], strides[entry])
+            taken = taken.part(axis, where.start, len(where), where.step)
+            axis += 1
+        return copies(site, taken, block(site.outputs[0], taken.shape))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The elements at each axis's positions.

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import Activation, Attrs, DType, Shape, Tensor, require
+from thimble.ir import Activation, Attrs, DType, Kind, Shape, Tensor, require
+from thimble.kernel import Fields, KernelCall, Site, whole
 from thimble.ops.convolution import check_types, product_scale, requantized, with_bias
-from thimble.ops.numerics import Array, Call, activate, quant_of
+from thimble.ops.numerics import BOUNDS, Array, Call, activate, quant_of, quantize_multiplier
 from thimble.ops.shapes import operand
+from thimble.ops.weighted_wide import operands, refused_without_reference, result_fields
 
 _TYPES = (
     (DType.FLOAT32, DType.FLOAT32, DType.FLOAT32, DType.FLOAT32),
@@ -44,6 +47,40 @@ class Svdf(Attrs):
         per_row = operand(inputs, 1, "feature weights").elements + operand(inputs, 2, "time weights").elements
         return operand(inputs, 0, "input").shape[0] * per_row
 
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `svdf.h`. The state must be a variable."""
+        with refused_without_reference(site) as call:
+            check_types(self.OP, call, _TYPES, 0, 1, 2, 4)
+        x, memory, output = site.tensor(0), site.tensor(4), site.outputs[0]
+        if memory.kind is not Kind.VARIABLE:
+            raise site.unsupported("its state is no variable")
+        reads, constants = operands(site, 1, 2, 3)
+        real = x.dtype is DType.FLOAT32
+        fields: Fields = (("shape", self._shape(site)), *(self._floats() if real else _integers(site)))
+        name, struct = ("svdf_f32", "svdf_f32") if real else ("svdf_s8", "svdf")
+        reads, writes = (*whole(x, memory), *reads), whole(output, memory)
+        return (KernelCall(name, "svdf.h", reads, writes, constants, struct, fields),)
+
+    def _shape(self, site: Site) -> Fields:
+        feature, time = site.tensor(1).shape, site.tensor(2).shape
+        return (
+            ("batches", site.tensor(0).shape[0]),
+            ("depth", feature[1]),
+            ("units", feature[0] // self.rank),
+            ("rank", self.rank),
+            ("steps", time[1]),
+            ("biased", int(site.optional(3) is not None)),
+        )
+
+    def _floats(self) -> Fields:
+        low, high = BOUNDS.get(self.fused_activation_function, (None, None))
+        return (
+            ("tanh", int(self.fused_activation_function is Activation.TANH)),
+            ("sign", int(self.fused_activation_function is Activation.SIGN_BIT)),
+            ("low", -math.inf if low is None else low),
+            ("high", math.inf if high is None else high),
+        )
+
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The state `[batch,units*rank*steps]` moves on by a step, in place; integers have no activation.
 
@@ -65,3 +102,20 @@ class Svdf(Attrs):
         if x.dtype is DType.FLOAT32:
             return (activate(sums.astype(np.float32), self.fused_activation_function),)
         return (requantized(sums, [product_scale(memory, time, call.outputs[0])], call.outputs[0]),)
+
+
+def _integers(site: Site) -> Fields:
+    x, feature, time, memory = (site.tensor(place) for place in (0, 1, 2, 4))
+    output = site.outputs[0]
+    kept = quantize_multiplier(product_scale(x, feature, memory))
+    made = quantize_multiplier(product_scale(memory, time, output))
+    return (
+        ("in_zero", quant_of(x).zero_point[0]),
+        ("state_zero", quant_of(memory).zero_point[0]),
+        *result_fields(output),
+        ("multiplier", made[0]),
+        ("shift", made[1]),
+        ("in_multiplier", kept[0]),
+        ("in_shift", kept[1]),
+        ("wide", int(memory.dtype is DType.INT16)),
+    )

@@ -9,25 +9,39 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
+from thimble.kernel import KernelCall, Site
 from thimble.ops import fixed_point
-from thimble.ops.arithmetic import accept, by_table, of_floats, scale_of
+from thimble.ops.arithmetic import accept, by_floats, by_table, of_floats, scale_of
+from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Unary
 from thimble.ops.numerics import Array, Call, quant_of, rounding_shift_right
-from thimble.ops.sigmoid import hyperbolic16, to_q4
+from thimble.ops.pointwise import common_type, each
+from thimble.ops.sigmoid import hyperbolic16, interpolated, to_q4
 
 
 @dataclass(frozen=True, slots=True)
 class Tanh(Unary):
     OP: ClassVar[str] = "TANH"
 
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `unary_f32.h`, `table_8.h`, `sigmoid_s16.h`."""
+        if is_bytewise(site):
+            return bytewise(site, self)
+        if common_type(site, DType.FLOAT32, DType.INT16) is DType.FLOAT32:
+            return each(site, "tanh_f32", "unary_f32.h")
+        return interpolated(site, hyperbolic=True)
+
     def reference(self, call: Call) -> tuple[Array, ...]:
-        """int8 in fixed point with 4 integer bits, int16 by the table of LOGISTIC.
+        """int8 in fixed point with 4 integer bits, int16 by the table of LOGISTIC, uint8 by LiteRT's table.
 
         Source: tensorflow/lite/micro/kernels/tanh.cc, tensorflow/lite/kernels/internal/reference/integer_ops/tanh.h.
         """
-        dtype, tensor = accept(self.OP, call, DType.FLOAT32, DType.INT8, DType.INT16), call.tensor(0)
+        types = (DType.FLOAT32, DType.INT8, DType.INT16, DType.UINT8)
+        dtype, tensor = accept(self.OP, call, *types), call.tensor(0)
         if dtype is DType.FLOAT32:
             return of_floats(self.OP, call, np.tanh)
+        if dtype is DType.UINT8:
+            return by_floats(call, np.tanh)
         if dtype is DType.INT16:
             return (hyperbolic16(call.value(0), scale_of(tensor)).reshape(call.outputs[0].shape),)
 

@@ -10,11 +10,19 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
-from thimble.ops.convolution import accumulates_wide, bias_types, check_types, convolved, data_and_filters, margin
+from thimble.kernel import KernelCall, Site
+from thimble.ops.convolution import (
+    TRANSPOSED_TYPES,
+    accumulates_wide,
+    bias_types,
+    check_types,
+    convolved,
+    data_and_filters,
+    margin,
+)
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import integers, operand, window
-
-_TYPES = ((DType.FLOAT32, DType.FLOAT32), (DType.INT8, DType.INT8), (DType.INT16, DType.INT8))
+from thimble.ops.weighted_wide import transposed_wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +54,17 @@ class TransposeConv(Attrs):
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return operand(inputs, 2, "input").elements * math.prod(operand(inputs, 1, "filters").shape[:3])
 
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `weighted_f32.h`, `weighted_s16.h`, `weighted_s8.h`."""
+        return transposed_wide(site, (self.stride_h, self.stride_w), self.padding, self.fused_activation_function)
+
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Each input cell adds its filters to the output, a stride apart; what falls outside is dropped.
 
         Source: reference_integer_ops::TransposeConv and reference_ops::TransposeConv,
         tensorflow/lite/kernels/internal/reference/integer_ops/transpose_conv.h and reference/transpose_conv.h.
         """
-        check_types(self.OP, call, _TYPES, 2, 1)
+        check_types(self.OP, call, TRANSPOSED_TYPES, 2, 1)
         kinds = (DType.INT16, DType.INT64) if call.tensor(2).dtype is DType.INT16 else bias_types(call.tensor(2).dtype)
         wide = accumulates_wide(self.OP, call, 3, DType.INT64, kinds)
         x, filters = data_and_filters(call, 2, 1)

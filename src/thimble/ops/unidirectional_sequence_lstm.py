@@ -8,9 +8,12 @@ from typing import ClassVar
 
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Activation, Attrs, DType, Kind, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.lstm import CELL, HIDDEN, Floats, Integers, run
+from thimble.ops.lstm_lowering import lower_lstm
 from thimble.ops.numerics import Array, Call, quant_of
 from thimble.ops.shapes import operand
+from thimble.ops.weighted_wide import refused_without_reference
 
 _F32, _I8, _I16 = DType.FLOAT32, DType.INT8, DType.INT16
 _KERNELS = {(_F32, _F32, _F32, _F32), (_I8, _I8, DType.INT32, _I16), (_I16, _I8, DType.INT64, _I16)}
@@ -50,6 +53,12 @@ class UnidirectionalSequenceLSTM(Attrs):
         batch, time = operand(inputs, 0, "input").shape[:2]
         multiplied = (*inputs[1:12], *inputs[16:17])
         return batch * time * sum(t.elements for t in multiplied if t is not None)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `lstm.h`. Weights and biases must be constants, the states variables."""
+        with refused_without_reference(site) as call:
+            self._check(call)
+        return lower_lstm(site, self.cell_clip, self.time_major)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Run all time steps; the state operands' arrays are updated in place.

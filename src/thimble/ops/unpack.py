@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Attrs, Shape, Tensor, require
+from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import WIDE, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.shapes import MOST_OUTPUTS, axis_of, operand
+from thimble.ops.strided import block, copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,13 @@ class Unpack(Attrs):
         require(x[axis] == self.num, f"axis {axis} of {list(x)} has {x[axis]} elements, the attributes say {self.num}")
         require(self.num <= MOST_OUTPUTS, f"{self.num} outputs, {MOST_OUTPUTS} are the most allowed")
         return (x[:axis] + x[axis + 1 :],) * self.num
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Kernels: `copy.h`, `strided_copy.h`."""
+        x = block(site.tensor(0))
+        axis = axis_of(self.axis, len(x.shape))
+        parts = [(x.part(axis, i, 1), output) for i, output in enumerate(site.outputs)]
+        return tuple(call for part, y in parts for call in copies(site, part, block(y, part.shape)))
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """One output for each index along the axis.

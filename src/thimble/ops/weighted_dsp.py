@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.ir import Array, DType
-from thimble.kernel import Data, Fields
+from thimble.kernel import Fields
 from thimble.ops.lowering import image, packed
 from thimble.ops.numerics import activation_range, quant_of
 from thimble.ops.requantized import Filters, Kernel
@@ -19,14 +19,14 @@ def suits_depthwise(layer: Layer) -> bool:
     return before == layer.channels >= 4 and over.kernel[1] == 3 and over.stride[1] <= 2 and over.dilation == (1, 1)
 
 
-def channel_rows(layer: Layer, filters: Filters, *, doubled: bool) -> Data:
-    """A thimble_channel per filter: bias with the input's zero point, multiplier, offset, shift."""
+def channel_rows(layer: Layer, filters: Filters, *, doubled: bool) -> Array:
+    """Per filter bias, multiplier, offset and shift, as kernels/requantize_dsp.h has them."""
     after = quant_of(layer.site.outputs[0]).zero_point[0]
     rows = []
     for bias, (mantissa, right) in zip(filters.bias.tolist(), filters.channels, strict=True):
         offset = (1 << (right - 1)) + (after << right)
         rows.append((bias * (2 if doubled else 1), mantissa if doubled else 2 * mantissa - (1 << 32), offset, right))
-    return packed("channels", DType.INT32, np.array(rows, np.int64))
+    return np.array(rows, np.int64)
 
 
 def output_range(layer: Layer, *, doubled: bool) -> Fields:
@@ -49,15 +49,15 @@ def depthwise(layer: Layer, filters: Filters) -> Kernel:
         *((name, over[name]) for name in ("kernel_h", "stride_h", "stride_w", "pad_top", "pad_left")),
         ("pairs", pairs),
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
-        ("output", output_range(layer, doubled=False)),
+        ("output", output_range(layer, doubled=True)),
     )
     weights = packed("weights", DType.INT8, filters.values.T)
-    constants = (weights, channel_rows(layer, filters, doubled=False))
+    constants = (weights, packed("channels", DType.INT32, channel_rows(layer, filters, doubled=True)))
     return "depthwise_conv_2d_s8_dsp", constants, fields, 4 * (4 * rows * pairs + 4 * 4 * rows)
 
 
 def conv(layer: Layer, filters: Filters) -> Kernel:
-    """Filters in pairs, word by word; an odd last one alone. Work space for two patches and a window."""
+    """Filters in pairs, with all that is read along with them. Work space for two patches and a window."""
     before, after = layer.shapes
     taps = filters.values.shape[1]
     groups = -(-taps // 4)
@@ -72,8 +72,12 @@ def conv(layer: Layer, filters: Filters) -> Kernel:
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
         ("output", output_range(layer, doubled=doubled)),
     )
-    constants = (interleaved(filters.values, 2), channel_rows(layer, filters, doubled=doubled))
-    return "conv_2d_s8_dsp", constants, fields, groups * 20
+    rows = channel_rows(layer, filters, doubled=doubled)
+    streams = []
+    for first in range(0, layer.channels, 2):
+        both = slice(first, first + 2)
+        streams += [rows[both, 0], interleaved(filters.values[both]), rows[both, 1:].reshape(-1)]
+    return "conv_2d_s8_dsp", (packed("filters", DType.INT32, np.concatenate(streams)),), fields, groups * 20
 
 
 def fully_connected(layer: Layer, filters: Filters) -> Kernel:
@@ -86,15 +90,16 @@ def fully_connected(layer: Layer, filters: Filters) -> Kernel:
         ("groups", groups),
         ("output", output_range(layer, doubled=False)),
     )
-    constants = (interleaved(filters.values, 4), channel_rows(layer, filters, doubled=False))
-    return "fully_connected_s8_dsp", constants, fields, groups * 8
+    whole = units // 4 * 4
+    blocks = [filters.values[at : at + 4] for at in range(0, whole, 4)] + [row[None] for row in filters.values[whole:]]
+    weights = packed("weights", DType.INT32, np.concatenate([interleaved(block) for block in blocks]))
+    channels = packed("channels", DType.INT32, channel_rows(layer, filters, doubled=False))
+    return "fully_connected_s8_dsp", (weights, channels), fields, groups * 8
 
 
-def interleaved(filters: Array, several: int) -> Data:
-    """Filters `[O,taps]` as words of four taps: word by word of so many filters; those left over one by one."""
+def interleaved(filters: Array) -> Array:
+    """Filters `[O,taps]` as words of four taps, the last one filled up: word by word of all filters."""
     count, taps = filters.shape
     words = np.zeros((count, -(-taps // 4) * 4), np.int8)
     words[:, :taps] = filters
-    whole = count // several * several
-    together = words[:whole].reshape(-1, several, words.shape[1] // 4, 4).transpose(0, 2, 1, 3)
-    return packed("weights", DType.INT32, np.frombuffer(together.tobytes() + words[whole:].tobytes(), "<i4"))
+    return np.frombuffer(words.reshape(count, -1, 4).transpose(1, 0, 2).tobytes(), "<i4").astype(np.int64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.ir import Attrs, Shape, Tensor
+from thimble.kernel import KernelCall, Site
 from thimble.ops.numerics import Array, Call
 from thimble.ops.resources import run_graph, shaped
 
@@ -23,6 +24,10 @@ class While(Attrs):
 
     def subgraphs(self) -> tuple[int, ...]:
         return (self.cond_subgraph_index, self.body_subgraph_index)
+
+    def lower(self, site: Site) -> tuple[KernelCall, ...]:
+        """Refuse: the arena is planned for one order of operators."""
+        raise site.unsupported("control flow has no kernels; export the model without it")
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The operands after as many runs of the body as the condition asks for.

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* $name: a neural network compiled by Thimble. No heap, no recursion, no interpreter.
  *
- *   ${name}_init(arena);                       once; also forgets what the network keeps between inferences
- *   memcpy(${name}_input_0(arena), ...);       fill the inputs before every inference, which overwrites them
+ *   ${name}_init(arena);                    once; also forgets what the network keeps between inferences
+ *   memcpy(${name}_input_0(arena), ...);    fill all inputs before every inference: it may overwrite them
  *   ${name}_invoke(arena);
- *   result = ${name}_output_0(arena);          valid until the next call of ${name}_invoke
+ *   result = ${name}_output_0(arena);       valid until the next call of ${name}_invoke
  *
- * The arena is yours: ${name}_arena (link ${name}_arena.c), or any block of ${NAME}_ARENA_BYTES bytes at a multiple
- * of ${NAME}_ARENA_ALIGNMENT. With an arena each, several threads may run the network at once. Between inferences of a
- * network that keeps nothing, the arena's bytes are free for other uses.
+ * The arena is yours: ${name}_arena (link ${name}_arena.c), or any block of ${NAME}_ARENA_BYTES bytes at a
+ * multiple of ${NAME}_ARENA_ALIGNMENT. With an arena each, several threads may run the network at once. Between
+ * inferences of a network that keeps nothing, the arena's bytes are free for other uses.
+ *
+ * Inputs and outputs are arrays in the order of their shape, last axis fastest. Of a quantized one, SCALE and
+ * ZERO_POINT say what its integers mean: real = SCALE * (q - ZERO_POINT).
  */
 #ifndef THIMBLE_MODEL_${NAME}_H
 #define THIMBLE_MODEL_${NAME}_H
@@ -30,7 +33,8 @@ void ${name}_invoke(uint8_t *arena);
 
 $inputs
 $outputs
-/* To profile, compile ${name}.c with -D'${NAME}_HOOK(step)=...': it is run before every step.
+/* To profile, define ${NAME}_HOOK(step) where ${name}.c is compiled (with gcc: -include my_hook.h): it is run
+ * before every step, with the step's number.
  *
 $step_names
  */

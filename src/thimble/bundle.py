@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle: everything that `thimble compile` writes, as text by path, and the manifest that describes it.
+
+Program ─emit, selftest→ C sources ─packaged→ files of a build system
+        └─measured_sizes→ Sizes ─manifest→ manifest.json, README.md
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import msgspec
+
+import thimble
+from thimble.emit import constants_of, emit
+from thimble.emulate import predict
+from thimble.errors import OptionError
+from thimble.host import NUMPY_NAMES, Interface, Port, interface_of
+from thimble.kernel import Flavour
+from thimble.ladder import Limits, within
+from thimble.lifetime import lifetimes
+from thimble.packaging import SOURCE_FOLDER, USAGE, Package, packaged
+from thimble.program import FLASH, Program, Step
+from thimble.selftest import Case, selftest_files
+
+FORMAT = 1
+"""Of the manifest; changes when a field changes its meaning."""
+MANIFEST = "manifest.json"
+FLAGS = ("-O2",)
+"""What the sizes of a bundle are stated for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a bundle comes from: the model, and what was asked for."""
+
+    model: str
+    sha256: str
+    target: str
+    flavour: Flavour
+    rung: int
+    limits: Limits
+    board: str | None = None
+    package: Package = "cmake"
+    keep_inputs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the bundle's own code takes, compiled with `FLAGS`; bytes.
+
+    `flash_bytes` is code and constants, `static_bytes` RAM besides arena and stack, `stack_bytes` the most that `init`
+    and `invoke` can need, None where the compiler does not say.
+    """
+
+    code_bytes: int
+    flash_bytes: int
+    static_bytes: int
+    stack_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Files by path, and the manifest, which is one of them."""
+
+    program: Program
+    files: Mapping[str, str]
+    manifest: Mapping[str, Any]
+
+
+def make_bundle(
+    program: Program, origin: Origin, cases: tuple[Case, ...] | str, notices: tuple[str, ...] = ()
+) -> Bundle:
+    """Everything that belongs to a compiled program.
+
+    Args:
+        program: what is to run.
+        origin: where it comes from and what for.
+        cases: of the self-test, or why there is none.
+        notices: what the reader of the manifest should know besides.
+    """
+    tested = () if isinstance(cases, str) else cases
+    sources = emit(program)
+    sizes = measured_sizes(program, origin.target)
+    notices += tuple(text for text in (cases, sizes) if isinstance(text, str))
+    sources |= selftest_files(program, tested) if tested else {}
+    words = {
+        "name": program.name,
+        "NAME": program.name.upper(),
+        "arena_bytes": str(program.arena_bytes),
+        "alignment": str(program.arenas[0].alignment),
+    }
+    files = packaged(origin.package, sources, words)
+    described = manifest(program, origin, None if isinstance(sizes, str) else sizes, notices)
+    described["sources"] = _host_sources(program, origin.package)
+    described["files"] = sorted([*files, MANIFEST, "README.md"])
+    files["README.md"] = _readme(described, words, bool(tested))
+    files[MANIFEST] = json.dumps(described, indent=1, sort_keys=True) + "\n"
+    return Bundle(program, dict(sorted(files.items())), described)
+
+
+def measured_sizes(program: Program, target: str) -> Sizes | str:
+    """Sizes of the code linked for a target; or why they are not known."""
+    try:
+        footprint, stack = predict(program, target, flags=FLAGS)
+    except OptionError as error:
+        return f"code size and stack are not known: {error}"
+    return Sizes(
+        code_bytes=footprint.text + footprint.library[0],
+        flash_bytes=footprint.flash_bytes,
+        static_bytes=footprint.static_bytes,
+        stack_bytes=stack,
+    )
+
+
+def manifest(program: Program, origin: Origin, sizes: Sizes | None, notices: tuple[str, ...]) -> dict[str, Any]:
+    """What a tool may want to know of a bundle. Null: not known."""
+    weights = _weights(program)
+    constant_bytes = sum(weight["bytes"] for weight in weights)
+    stack = sizes.stack_bytes if sizes is not None else None
+    ram = program.arena_bytes + sizes.static_bytes + stack if sizes is not None and stack is not None else None
+    interface = interface_of(program)
+    value = {
+        "format": FORMAT,
+        "thimble": thimble.__version__,
+        "name": program.name,
+        "model": {"name": origin.model, "sha256": origin.sha256},
+        "target": origin.target,
+        "board": origin.board,
+        "kernels": origin.flavour.value,
+        "rung": origin.rung,
+        "package": origin.package,
+        "keep_inputs": origin.keep_inputs,
+        "flags": list(FLAGS),
+        "arena_bytes": program.arena_bytes,
+        "arena_alignment": program.arenas[0].alignment,
+        "constant_bytes": constant_bytes,
+        "code_bytes": None if sizes is None else sizes.code_bytes,
+        "flash_bytes": None if sizes is None else sizes.flash_bytes,
+        "static_bytes": None if sizes is None else sizes.static_bytes,
+        "stack_bytes": stack,
+        "ram_bytes": ram,
+        "macs": program.graph.macs(),
+        "inputs": [asdict(port) for port in interface.inputs],
+        "outputs": [asdict(port) for port in interface.outputs],
+        "tensors": _tensors(program, origin.keep_inputs),
+        "steps": _steps(program),
+        "weights": weights,
+        "notices": list(notices),
+    }
+    return value | {"fits": _fits(value, origin.limits)}
+
+
+def _fits(value: Mapping[str, Any], limits: Limits) -> bool | None:
+    """Whether the bundle fits its board; None without a board, or where what is known does not decide it."""
+    if limits.ram is None and limits.flash is None:
+        return None
+    ram, flash = value["ram_bytes"], value["flash_bytes"]
+    beside = (value["constant_bytes"] if flash is None else flash) if limits.shared else 0
+    least_ram = (value["arena_bytes"] if ram is None else ram) + beside
+    least_flash = value["constant_bytes"] if flash is None else flash
+    if not within(least_ram, limits.ram) or not within(least_flash, limits.flash):
+        return False
+    return None if ram is None or flash is None else True
+
+
+def _tensors(program: Program, keep_inputs: bool) -> list[dict[str, Any]]:
+    """What is in the arena: where, and during which operators of the schedule, [start, stop)."""
+    graph = program.graph
+    lives = lifetimes(graph, program.schedule, keep_inputs=keep_inputs)
+    rows = []
+    for index, (arena, offset) in sorted(program.places, key=lambda place: (place[1], place[0])):
+        tensor, life = graph.tensors[index], lives.get(index)
+        rows.append(
+            {
+                "name": tensor.name,
+                "dtype": tensor.dtype.label,
+                "shape": list(tensor.shape),
+                "bytes": tensor.nbytes,
+                "arena": program.arenas[arena].name,
+                "offset": offset,
+                "start": 0 if life is None else life.start,
+                "stop": len(program.schedule.order) if life is None else life.stop,
+            }
+        )
+    return rows
+
+
+def _steps(program: Program) -> list[dict[str, Any]]:
+    """An operator's multiply-accumulates are shared evenly by its steps."""
+    graph = program.graph
+    parts: dict[int, int] = {}
+    for step in program.steps:
+        parts[step.op] = parts.get(step.op, 0) + 1
+    done: dict[int, int] = {}
+    rows = []
+    for number, step in enumerate(program.steps):
+        op = graph.ops[step.op]
+        macs, nth = op.attrs.macs(graph.operands(op), graph.results(op)), done.get(step.op, 0)
+        done[step.op] = nth + 1
+        share = macs * (nth + 1) // parts[step.op] - macs * nth // parts[step.op]
+        rows.append({"index": number, "op": op.kind, "name": op.name, "macs": share, **_bytes_of(step)})
+    return rows
+
+
+def _bytes_of(step: Step) -> dict[str, Any]:
+    call = step.call
+    read = [access for access in step.reads if access.arena != FLASH]
+    return {
+        "kernel": call.kernel,
+        "read_bytes": sum(access.view.nbytes for access in read),
+        "write_bytes": sum(access.view.nbytes for access in step.writes),
+        "weight_bytes": sum(len(data.data) for data in call.constants)
+        + sum(access.view.nbytes for access in step.reads if access.arena == FLASH),
+        "scratch_bytes": call.scratch,
+        "scratch_offset": None if step.scratch is None else step.scratch[1],
+    }
+
+
+def _weights(program: Program) -> list[dict[str, Any]]:
+    return [
+        {"symbol": c.symbol, "bytes": len(c.data), "type": c.ctype, "what": c.what}
+        for c in constants_of(program).values()
+    ]
+
+
+def _host_sources(program: Program, package: Package) -> list[str]:
+    """What must be compiled to run the network with an arena of one's own."""
+    return [f"{SOURCE_FOLDER[package]}{program.name}{part}.c" for part in ("", "_weights")]
+
+
+def _readme(described: Mapping[str, Any], words: Mapping[str, str], tested: bool) -> str:
+    rows = (
+        ("RAM: arena + statics + stack", described["ram_bytes"]),
+        ("arena", described["arena_bytes"]),
+        ("stack, at most", described["stack_bytes"]),
+        ("flash: code + constants", described["flash_bytes"]),
+        ("constants", described["constant_bytes"]),
+    )
+    sizes = [f"| {what} | {'not measured' if size is None else f'{size:,} bytes'} |" for what, size in rows]
+    folder = SOURCE_FOLDER[described["package"]]
+    selftest = f"| `{folder}{words['name']}_selftest.c` | known inputs and the outputs that they must give |\n"
+    return _template("bundle.md").substitute(
+        words,
+        model=plain(described["model"]["name"]),
+        version=described["thimble"],
+        target=described["target"],
+        kernels=described["kernels"],
+        rung=described["rung"],
+        sizes="\n".join([*sizes, f"| multiply-accumulates | {described['macs']:,} |"]),
+        sources=folder,
+        selftest=selftest if tested else "",
+        usage=Template(USAGE[described["package"]]).substitute(words),
+    )
+
+
+def plain(text: str) -> str:
+    """Text from a model file without anything that Markdown, YAML or a shell would take for its own."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in " _.,:;/+-") else "_" for c in text[:120]) or "_"
+
+
+def _template(name: str) -> Template:
+    return Template((resources.files("thimble") / "templates" / name).read_text(encoding="utf-8"))
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The fields of a manifest that running the bundle needs."""
+
+    format: int
+    thimble: str
+    name: str
+    arena_bytes: int
+    macs: int
+    rung: int
+    kernels: str
+    target: str
+    sources: tuple[str, ...]
+    files: tuple[str, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    @property
+    def interface(self) -> Interface:
+        return Interface(self.name, self.arena_bytes, self.inputs, self.outputs)
+
+
+def read_manifest(folder: Path) -> Written:
+    """The manifest of a bundle on disk, checked.
+
+    Raises:
+        OptionError: it is not there, or not what Thimble writes.
+    """
+    path = folder / MANIFEST
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Written)
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: is not a manifest of Thimble's: {error}") from None
+    if found.format != FORMAT:
+        raise OptionError(f"{path}: format {found.format} is not known to this version, which writes {FORMAT}")
+    if not found.name.isidentifier() or not all(_inside(folder, name) for name in found.sources):
+        raise OptionError(f"{path}: names files outside of the bundle")
+    for port in (*found.inputs, *found.outputs):
+        if not _sound(port, found.arena_bytes):
+            raise OptionError(f"{path}: '{port.name}' is not in the arena")
+    return found
+
+
+def _sound(port: Port, arena_bytes: int) -> bool:
+    known = port.dtype in NUMPY_NAMES and all(size >= 0 for size in port.shape)
+    return known and (bool(port.symbol) or 0 <= port.offset <= arena_bytes - port.nbytes or not port.nbytes)
+
+
+def _inside(folder: Path, name: str) -> bool:
+    return (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def owned_files(folder: Path) -> frozenset[str] | None:
+    """The files of an earlier bundle in a folder, by path within it; None if there is no bundle."""
+    try:
+        return frozenset(read_manifest(folder).files)
+    except OptionError:
+        return None

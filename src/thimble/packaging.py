@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same C sources for several build systems: plain CMake, Zephyr, Arduino, ESP-IDF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from string import Template
+from typing import Literal, get_args
+
+Package = Literal["cmake", "zephyr", "arduino", "esp-idf"]
+PACKAGES: tuple[Package, ...] = get_args(Package)
+SOURCE_FOLDER: dict[Package, str] = {"cmake": "", "zephyr": "", "arduino": "src/", "esp-idf": ""}
+"""Where a package keeps its C sources."""
+USAGE: dict[Package, str] = {
+    "cmake": "Build it with CMake, alone or by `add_subdirectory`:\n\n"
+    "    cmake -B build && cmake --build build && ctest --test-dir build",
+    "zephyr": "This folder is a Zephyr module: add it to `EXTRA_ZEPHYR_MODULES` and set `CONFIG_THIMBLE_${NAME}=y`.\n\n"
+    "    west build -b BOARD samples/selftest",
+    "arduino": "This folder is an Arduino library: put it into the sketchbook's `libraries`, and open the example.",
+    "esp-idf": "This folder is an ESP-IDF component: put it into `components` of your project.\n\n"
+    "    idf.py -C examples/selftest build",
+}
+
+
+def packaged(package: Package, sources: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
+    """The files of a package, by path.
+
+    Args:
+        package: for which build system.
+        sources: C files by path; with or without a self-test.
+        words: `name` and `NAME`, which are C identifiers, `arena_bytes` and `alignment`.
+    """
+    name = words["name"]
+    tested = f"{name}_selftest.c" in sources
+    folder = SOURCE_FOLDER[package]
+    kept = {path: text for path, text in sources.items() if package in _HAVE_MAIN or not path.endswith("_main.c")}
+    files = {f"{folder}{path}": text for path, text in kept.items()}
+    files[f"{name}.ld"] = _filled("linker.ld", words)
+    return dict(sorted((files | _MAKERS[package](words, tested)).items()))
+
+
+_HAVE_MAIN = ("cmake", "zephyr")  # the others' frameworks have a main of their own
+
+
+def _cmake(words: Mapping[str, str], tested: bool) -> dict[str, str]:
+    selftest = _filled("cmake_selftest.txt", words) if tested else ""
+    return {"CMakeLists.txt": _filled("cmake.txt", words, selftest=selftest)}
+
+
+def _zephyr(words: Mapping[str, str], tested: bool) -> dict[str, str]:
+    sample = {
+        "samples/selftest/CMakeLists.txt": _filled("zephyr_sample.txt", words),
+        "samples/selftest/prj.conf": _filled("zephyr_prj.txt", words),
+    }
+    return {
+        "zephyr/module.yml": _filled("zephyr_module.yml", words),
+        "zephyr/CMakeLists.txt": _filled("zephyr_cmake.txt", words),
+        "zephyr/Kconfig": _filled("zephyr_kconfig.txt", words),
+        **(sample if tested else {}),
+    }
+
+
+def _arduino(words: Mapping[str, str], tested: bool) -> dict[str, str]:
+    example = f"{words['name']}_selftest" if tested else f"{words['name']}_once"
+    sketch = _filled("arduino.ino" if tested else "arduino_bare.ino", words)
+    return {
+        "library.properties": _filled("arduino.properties", words),
+        f"examples/{example}/{example}.ino": sketch,
+    }
+
+
+def _esp_idf(words: Mapping[str, str], tested: bool) -> dict[str, str]:
+    parts = ("", "_weights", "_arena", *(("_selftest",) if tested else ()))
+    sources = " ".join(f'"{words["name"]}{part}.c"' for part in parts)
+    example = {
+        "examples/selftest/CMakeLists.txt": _filled("idf_example.txt", words),
+        "examples/selftest/main/CMakeLists.txt": _filled("idf_main.txt", words),
+        "examples/selftest/main/main.c": _filled("idf_main.c", words),
+    }
+    return {
+        "CMakeLists.txt": _filled("idf_cmake.txt", words, sources=sources),
+        "idf_component.yml": _filled("idf_component.yml", words),
+        **(example if tested else {}),
+    }
+
+
+_MAKERS = {"cmake": _cmake, "zephyr": _zephyr, "arduino": _arduino, "esp-idf": _esp_idf}
+
+
+def _filled(template: str, words: Mapping[str, str], **more: str) -> str:
+    text = (resources.files("thimble") / "templates" / template).read_text(encoding="utf-8")
+    return Template(text).substitute(words, **more)
