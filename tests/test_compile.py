@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from compiled import assert_same, check_compiled, edge_inputs
 from thimble.compile import compile_model
 from thimble.errors import UnsupportedOperatorError
 from thimble.execute import Executor
-from thimble.host import HostProgram
+from thimble.host import WARNINGS, HostProgram, host_compiler
 from thimble.ir import Array, Model
 from thimble.kernel import Flavour
 from thimble.lifetime import shipped_schedule
@@ -92,6 +94,17 @@ def test_steps_are_not_taken_for_functions_without_effect(level: str) -> None:
     indices = made.tensor((1, 17), made.I32)
     operands = [made.tensor((1, 48, 17), made.I8), made.ints(1, shape=())]
     check_compiled(made.single(OPERATORS["ARG_MAX"](), operands, [replace(indices, quant=None)]), flags=(level,))
+
+
+def test_all_kernels_go_together(tmp_path: Path) -> None:
+    """No two headers define one name: any two may meet in a bundle."""
+    folder = Path(str(resources.files("thimble"))) / "kernels"
+    headers = sorted(path.name for path in folder.glob("*.h"))
+    source = tmp_path / "all.c"
+    source.write_text("".join(f'#include "{header}"\n' for header in headers), encoding="utf-8")
+    command = [*host_compiler(), "-std=c11", *WARNINGS, "-I", str(folder), "-c", str(source), "-o", str(tmp_path / "o")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:3000]
 
 
 @pytest.mark.models

@@ -140,7 +140,7 @@ def test_simple_functions_have_simple_kernels() -> None:
         ("RELU", [ten((4,), I8, 0.1, 3)], ten((4,), I8, 0.1, 3), "clamp_s8"),
         ("RELU", [x], ten((4,), I8, 0.05, 3), "table_8"),
         ("QUANTIZE", [ten((4,), U8, 0.1, 0)], x, "clamp_u8"),
-        ("ADD", [x, x], x, "sum_s8"),
+        ("ADD", [x, x], x, "linear_s8"),
         ("LESS", [x, x], ten((4,), BOOL), "less_s8"),
         ("LESS", [x, ten((4,), I8, 0.2, 0)], ten((4,), BOOL), "less_scaled_s8"),
         ("CAST", [ten((4,), U32)], ten((4,), I32), "copy"),

@@ -25,10 +25,14 @@ from thimble.execute import Executor
 from thimble.host import HostProgram
 from thimble.ir import Activation, DType, Model, Quant, Tensor, TensorId
 from thimble.kernel import Flavour, KernelCall, Site, View
+from thimble.lifetime import shipped_schedule
+from thimble.lower import arena_problem, assembled, lowered
+from thimble.memory import Solution
 from thimble.ops import OPERATORS
 from thimble.ops.mirror_pad import MirrorPadMode
 from thimble.ops.strided import block, loops
 from thimble.ops.weaving import boxes
+from thimble.verify_program import verify_program
 
 U8 = DType.UINT8
 AT_ONCE = 60
@@ -346,6 +350,37 @@ def test_calls_say_what_they_touch() -> None:
     members = dict(padded.fields)
     assert (padded.kernel, members["run"], members["before"], members["after"]) == ("pad", 12, (0, 18, 3), (0, 18, 3))
     assert calls_of("SLICE", [free((4,), I8), fixed([1]), fixed([0])], I8) == ()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_calls_that_may_be_in_place_are(place: int) -> None:
+    """The output lies on the operand that the call names: offsets are chosen so, and the verifier lets them pass."""
+    bytes_, condition = free((3, 8), I8), free((3, 1), BOOL)
+    drafts = (
+        case("CUMSUM", [bytes_, fixed([place % 2])], I8, exclusive=place > 1, reverse=place > 0),
+        case("CUMSUM", [free((3, 8), F32), fixed([1])], F32, exclusive=place > 1),
+        fed("DYNAMIC_UPDATE_SLICE", [bytes_, free((2, 2), I8), free((2,), I32)], I8, [range(24), [-1] * 4, [place, 5]]),
+        case("SELECT_V2", [condition, bytes_, bytes_], I8),
+        case("SELECT_V2", [free((3, 8), BOOL), bytes_, free((8,), I8)], I8),
+        case("EXPAND_DIMS", [bytes_, fixed([place])], I8),
+    )
+    for drawn, values in drafts:
+        run_in_place(drawn, values, place)
+
+
+def run_in_place(drawn: Model, values: Sequence[np.ndarray], place: int) -> None:
+    main, schedule = drawn.main, shipped_schedule(drawn.main)
+    calls = lowered(main, schedule, Flavour.PORTABLE)
+    _, slots = arena_problem(main, schedule, calls)
+    ((_, call),) = calls
+    read, _ = call.in_place[place % len(call.in_place)]
+    shared = {main.outputs[0]: call.reads[read].tensor.id}
+    places = {index: 256 * i for i, index in enumerate(main.inputs)}
+    offsets = tuple(places[shared.get(slot.tensor, slot.tensor)] for slot in slots)
+    program = assembled("net", main, schedule, calls, slots, Solution(offsets, 1024, 0, "by hand"))
+    verify_program(program)
+    with HostProgram(program, flags=SANITIZED) as compiled:
+        assert_same(compiled.run(*values)[0], Executor(drawn).run(*values)[0])
 
 
 def test_refusals() -> None:

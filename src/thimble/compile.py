@@ -17,12 +17,20 @@ from thimble.pack import pack
 from thimble.program import Program
 from thimble.rewrites import compilable
 from thimble.schedule import optimal_order
+from thimble.target import Target
 from thimble.tflm.planner import Request, greedy
 from thimble.verify import verify_graph, verify_schedule
 from thimble.verify_pack import verify_solution
 from thimble.verify_program import verify_program
 
 HIGHEST_RUNG = 2
+
+
+def flavour_of(target: Target) -> Flavour:
+    """The kernels that suit a target best."""
+    if target.mve:
+        return Flavour.MVE
+    return Flavour.DSP if target.dsp else Flavour.PORTABLE
 
 
 def compile_model(

@@ -227,7 +227,8 @@ def _functions(program: Program, constants: Mapping[tuple[str, bytes, bool], Con
         if call.struct:
             yield f"static const THIMBLE_FLASH thimble_{call.struct}_params p{number} = {_initializer(call.fields)};"
         yield f"static THIMBLE_NOINLINE void step_{number}(uint8_t *arena) {{"
-        yield f"  thimble_{call.kernel}({', '.join(_arguments(step, number, constants))});"
+        loop = f"for (int32_t batch = 0; batch < {call.batch}; batch++) " if call.batch > 1 else ""
+        yield f"  {loop}thimble_{call.kernel}({', '.join(_arguments(step, number, constants))});"
         yield "}\n" if _touches_arena(step) else "  (void)arena;\n}\n"
 
 
@@ -239,12 +240,12 @@ def _arguments(step: Step, number: int, constants: Mapping[tuple[str, bytes, boo
     call = step.call
     if call.struct:
         yield f"&p{number}"
-    for access in step.reads:
-        yield _pointer(access, constants, "const ")
+    for index, access in enumerate(step.reads):
+        yield _pointer(access, constants, "const ", call.batch if index == 0 else 1)
     for data in call.constants:
         yield _symbol(data, constants)
-    for access in step.writes:
-        yield _pointer(access, constants, "")
+    for index, access in enumerate(step.writes):
+        yield _pointer(access, constants, "", call.batch if index == 0 else 1)
     if step.scratch is not None:
         yield f"(void *)(arena + {step.scratch[1]})"
     if call.rows:
@@ -255,14 +256,19 @@ def _symbol(data: Data, constants: Mapping[tuple[str, bytes, bool], Constant]) -
     return constants[C_TYPES[data.dtype], data.data, True].symbol if data.data else "NULL"
 
 
-def _pointer(access: Access, constants: Mapping[tuple[str, bytes, bool], Constant], qualifier: str) -> str:
+def _pointer(
+    access: Access, constants: Mapping[tuple[str, bytes, bool], Constant], qualifier: str, batch: int = 1
+) -> str:
     tensor = access.view.tensor
+    moved = f" + batch * {access.view.nbytes // batch}" if batch > 1 else ""
     if access.arena != FLASH:
-        return f"({qualifier}void *)(arena + {access.start})"
+        return f"({qualifier}void *)(arena + {access.start}{moved})"
     if not tensor.nbytes:
         return "NULL"
     symbol = constants[C_TYPES[tensor.dtype], _bytes(tensor), False].symbol
-    return f"(const void *)((const uint8_t *){symbol} + {access.view.offset})" if access.view.offset else symbol
+    if not access.view.offset and not moved:
+        return symbol
+    return f"(const void *)((const uint8_t *){symbol} + {access.view.offset}{moved})"
 
 
 def _initializer(fields: Fields) -> str:

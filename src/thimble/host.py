@@ -150,7 +150,7 @@ class HostBundle:
         """Outputs for the given inputs, which must have the shapes and types of the model's."""
         self.store(*inputs)
         self.invoke()
-        return tuple(map(self._result, self.interface.outputs))
+        return self.results()
 
     def store(self, *inputs: Array) -> None:
         """Put the inputs where `invoke` expects them.
@@ -170,6 +170,10 @@ class HostBundle:
     def invoke(self) -> None:
         """One inference on what `store` left in the arena."""
         self._invoke(self._arena)
+
+    def results(self) -> tuple[Array, ...]:
+        """Copies of the outputs."""
+        return tuple(map(self._result, self.interface.outputs))
 
     def _result(self, port: Port) -> Array:
         start = self._arena + port.offset

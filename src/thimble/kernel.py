@@ -80,6 +80,7 @@ class KernelCall:
         scratch: bytes that the call needs besides, aligned to 8; they hold nothing before and after.
         rows: rows that the call computes, where a kernel can compute a range of them; 0 for other kernels.
         in_place: pairs (read, write) of operands that may be the same bytes.
+        batch: how often the call is made; the first operand and the first result move on by their part of a batch.
     """
 
     kernel: str
@@ -92,6 +93,7 @@ class KernelCall:
     scratch: int = 0
     rows: int = 0
     in_place: tuple[tuple[int, int], ...] = ()
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from importlib import resources
 from string import Template
 from typing import Literal, get_args
 
+from thimble.errors import OptionError
+
 Package = Literal["cmake", "zephyr", "arduino", "esp-idf"]
 PACKAGES: tuple[Package, ...] = get_args(Package)
 SOURCE_FOLDER: dict[Package, str] = {"cmake": "", "zephyr": "", "arduino": "src/", "esp-idf": ""}
@@ -21,6 +23,18 @@ USAGE: dict[Package, str] = {
     "esp-idf": "This folder is an ESP-IDF component: put it into `components` of your project.\n\n"
     "    idf.py -C examples/selftest build",
 }
+
+
+def package_named(name: str) -> Package:
+    """The package of that name.
+
+    Raises:
+        OptionError: there is none.
+    """
+    for package in PACKAGES:
+        if package == name:
+            return package
+    raise OptionError(f"--package {name}: there are {', '.join(PACKAGES)}")
 
 
 def packaged(package: Package, sources: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:

@@ -2,10 +2,12 @@
 """The stages in order, and the Python API. Every stage is followed by the verifier.
 
 file -> Model -> Schedule -> lifetimes -> TFLM's plan (rung 0) -> Verdict
+file -> Model -> Program (`compile.py`) -> Bundle -> folder, or run at once
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,15 +15,26 @@ from importlib import resources
 from pathlib import Path
 
 from thimble.board import load_board
+from thimble.bundle import Bundle, Origin, make_bundle, owned_files, read_manifest
+from thimble.compile import HIGHEST_RUNG, compile_model, flavour_of
+from thimble.emit import identifier
+from thimble.emulate import emulate
+from thimble.emulation.machines import machine_named
 from thimble.errors import InternalError, ModelError, OptionError
+from thimble.execute import Executor
 from thimble.exporters.offline import with_plan
-from thimble.files import write_atomically
+from thimble.files import write_atomically, write_folder
+from thimble.host import HostBundle, HostProgram, interface_of
 from thimble.importers.tflite import parse_tflite, read_tflite
+from thimble.inference import Outcome, arrays_for, compared, run_on_host
 from thimble.ir import Graph, Model, OpId, short_name
+from thimble.kernel import Flavour
 from thimble.ladder import Clash, Limits, Rung, Verdict, within
 from thimble.lifetime import read_order, shipped_schedule
 from thimble.mapping import MemoryMap, map_memory
 from thimble.memory import Placement, Plan, Schedule, Scratch
+from thimble.packaging import package_named
+from thimble.selftest import expected
 from thimble.target import Target, target_named
 from thimble.tflm import Allocation, predict
 from thimble.tflm.code_size import runtime_flash
@@ -29,6 +42,7 @@ from thimble.tflm.dropin import DropIn, improve, reorder
 from thimble.tflm.planner import has_plan
 from thimble.verify import verify_graph, verify_plan, verify_schedule
 
+QUIET = ("-w",)  # a user's compiler may know warnings that ours does not
 DEFAULT_TARGET = "cortex-m4"
 PORTABLE = ("cortex-m4", "cortex-m55", "host")  # the three kinds of kernels that TFLM has: one file serves all
 
@@ -284,6 +298,170 @@ def optimize(
         _check_written(data, str(result), cores, packed)
     write_atomically(result, data)
     return steps
+
+
+def compile_bundle(
+    path: str | Path,
+    out: str | Path,
+    *,
+    board: str | None = None,
+    target: str | None = None,
+    rung: int = HIGHEST_RUNG,
+    kernels: str | None = None,
+    name: str | None = None,
+    package: str = "cmake",
+    keep_inputs: bool = False,
+    force: bool = False,
+    batch: int | None = None,
+) -> Bundle:
+    """Compile a model to C and write the bundle's folder, whole or not at all.
+
+    Args:
+        path: a `.tflite` file, or "demo".
+        out: the folder; an earlier bundle there is replaced, other files in it stay.
+        board: whose core is compiled for, and whose memory the bundle is held against.
+        target: the core, if not the board's.
+        rung: of the ladder, see `compile_model`.
+        kernels: "portable", "dsp" or "mve"; None for what suits the target.
+        name: prefix of the C names; None for the model's.
+        package: one of `packaging.PACKAGES`.
+        keep_inputs: the caller's inputs survive the inference.
+        force: write into a folder that is not empty and no earlier bundle.
+        batch: size of a dynamic batch dimension.
+
+    Raises:
+        OptionError: an argument makes no sense, or the folder is in the way or cannot be written.
+        UnsupportedOperatorError: an operator cannot be compiled.
+    """
+    limits, core = _compiled_for(board, target)
+    kind = package_named(package)
+    folder = Path(out)
+    owned = _writable(folder, force)
+    model = load(path, batch)
+    flavour = _flavour(kernels, core)
+    program = compile_model(model, flavour=flavour, rung=rung, name=_c_name(name), keep_inputs=keep_inputs)
+    digest = hashlib.sha256(model_file(path).read_bytes()).hexdigest()
+    origin = Origin(model.name, digest, core.name, flavour, rung, limits, board, kind, keep_inputs)
+    bundle = make_bundle(program, origin, expected(model), model.notices)
+    write_folder(folder, bundle.files, owned)
+    return bundle
+
+
+def _compiled_for(board: str | None, target: str | None) -> tuple[Limits, Target]:
+    if board is not None:
+        return device_of(board, None, None, target)[1:]
+    if target is None:
+        raise OptionError("give --board NAME (`thimble boards` lists them) or --target cortex-m4, host, ...")
+    return Limits(None, None), target_named(target)
+
+
+def _writable(folder: Path, force: bool) -> frozenset[str]:
+    """The files of an earlier bundle in the folder that a new one is to take the place of."""
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"{folder}: is a file; give a folder")
+    owned = owned_files(folder)
+    if owned is None and not force and folder.exists() and any(folder.iterdir()):
+        raise OptionError(f"{folder}: is not empty and holds no earlier bundle; --force writes into it")
+    return owned or frozenset()
+
+
+def _flavour(kernels: str | None, core: Target) -> Flavour:
+    known = {flavour.value: flavour for flavour in (Flavour.PORTABLE, Flavour.DSP, Flavour.MVE)}
+    if kernels is None:
+        return flavour_of(core)
+    if kernels not in known:
+        raise OptionError(f"--kernels {kernels}: there are {', '.join(known)}")
+    return known[kernels]
+
+
+def _c_name(name: str | None) -> str | None:
+    if name is not None and identifier(name) != name:
+        raise OptionError(
+            f"--name {name!r}: give lower-case letters, digits and underscores, such as '{identifier(name)}'"
+        )
+    return name
+
+
+def run(
+    source: str | Path,
+    inputs: Sequence[str | Path] = (),
+    *,
+    rung: int = HIGHEST_RUNG,
+    as_float: bool = False,
+    machine: str | None = None,
+    compare: bool = False,
+    kernels: str | None = None,
+    batch: int | None = None,
+) -> Outcome:
+    """Compile a model for this machine or an emulated one, and run it once.
+
+    Args:
+        source: a `.tflite` file, "demo", or the folder of a bundle.
+        inputs: `.npy` files in the model's order; none: random data, the same every time.
+        rung: of the ladder.
+        as_float: the files hold real numbers where the model's inputs are quantized.
+        machine: an emulated machine (`thimble.emulate.MACHINES`) in place of this one.
+        compare: hold the outputs against the NumPy reference.
+        kernels: as for `compile_bundle`; None for what suits the emulated machine, portable C on this one.
+        batch: size of a dynamic batch dimension.
+
+    Raises:
+        OptionError: an argument or a file makes no sense, or a tool is missing.
+        UnsupportedOperatorError: an operator cannot be compiled.
+    """
+    files = [Path(file) for file in inputs]
+    if Path(source).is_dir():
+        if machine is not None or compare or kernels is not None:
+            raise OptionError(f"{source}: is a bundle; --emulate, --compare and --kernels need the model")
+        return _run_bundle(Path(source), files, as_float)
+    core = target_named("host" if machine is None else machine_named(machine).target)
+    model = load(source, batch)
+    flavour = _flavour(kernels, core)
+    program = compile_model(model, flavour=flavour, rung=rung)
+    interface = interface_of(program)
+    arrays = arrays_for(interface.inputs, files, as_float=as_float)
+    milliseconds = measurement = None
+    if machine is None:
+        with HostProgram(program, warnings=QUIET) as compiled:
+            outputs, milliseconds = run_on_host(compiled, arrays)
+    else:
+        measurement = emulate(program, [arrays], machine)
+        outputs = measurement.outputs[0]
+    return Outcome(
+        name=program.name,
+        target=core.name,
+        kernels=flavour.value,
+        rung=rung,
+        macs=program.graph.macs(),
+        arena_bytes=program.arena_bytes,
+        made_up=not files and bool(arrays),
+        ports=interface.outputs,
+        outputs=outputs,
+        milliseconds=milliseconds,
+        measurement=measurement,
+        comparison=compared(outputs, Executor(model).run(*arrays)) if compare else None,
+        notices=model.notices,
+    )
+
+
+def _run_bundle(folder: Path, files: Sequence[Path], as_float: bool) -> Outcome:
+    written = read_manifest(folder)
+    sources = [folder.resolve() / name for name in written.sources]
+    arrays = arrays_for(written.inputs, files, as_float=as_float)
+    with HostBundle(written.interface, sources, warnings=QUIET) as compiled:
+        outputs, milliseconds = run_on_host(compiled, arrays)
+    return Outcome(
+        name=written.name,
+        target="host",
+        kernels=written.kernels,
+        rung=written.rung,
+        macs=written.macs,
+        arena_bytes=written.arena_bytes,
+        made_up=not files and bool(arrays),
+        ports=written.outputs,
+        outputs=outputs,
+        milliseconds=milliseconds,
+    )
 
 
 def _check_written(data: bytes, name: str, cores: Sequence[Target], packed: DropIn) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -13,7 +14,7 @@ import numpy as np
 from thimble.emit import C_TYPES, decimal, literal
 from thimble.errors import UnsupportedOperatorError
 from thimble.execute import Executor
-from thimble.ir import Array, DType, Graph, Model, Tensor
+from thimble.ir import Array, DType, Graph, Model, Shape, Tensor
 from thimble.program import Program
 
 CASES = 2
@@ -40,24 +41,24 @@ def known_inputs(graph: Graph, number: int) -> tuple[Array, ...]:
     Integers of more than 16 bits are 0 or 1, floats lie in [-1, 1) or [-0.25, 0.25).
     The same as `templates/selftest_values.h`.
     """
-    return tuple(known_values(graph.tensors[index], place, number) for place, index in enumerate(graph.inputs))
+    tensors = [graph.tensors[index] for index in graph.inputs]
+    return tuple(known_values(t.dtype, t.shape, place, number) for place, t in enumerate(tensors))
 
 
-def known_values(tensor: Tensor, place: int, number: int) -> Array:
-    """Values of the input at a place in the model's order."""
-    words = _words(tensor.elements, place, number)
-    dtype = np.dtype(tensor.dtype.label)
-    if tensor.dtype in _INTEGERS:
-        bits, low = _INTEGERS[tensor.dtype]
+def known_values(dtype: DType, shape: Shape, place: int, number: int) -> Array:
+    """Values of the input at a place in the model's order; a type in `TESTABLE`."""
+    words = _words(math.prod(shape), place, number)
+    if dtype in _INTEGERS:
+        bits, low = _INTEGERS[dtype]
         values: Array = (words >> np.uint32(32 - bits)).astype(np.int64)
         values = values if number % 2 == 0 else values // 4 + (3 << (bits - 3))
         values = values + low
-    elif dtype.kind == "f":
+    elif dtype in _REALS:
         values = (words >> np.uint32(8)).astype(np.int64) - (1 << 23)
         values = values / (1 << (23 if number % 2 == 0 else 25))
     else:
         values = words >> np.uint32(31)
-    return np.asarray(values, dtype).reshape(tensor.shape)
+    return np.asarray(values, dtype.label).reshape(shape)
 
 
 def _words(count: int, place: int, number: int) -> Array:

@@ -64,13 +64,13 @@ def _check_step(graph: Graph, step: Step) -> None:
     for access in step.writes:
         tensor = access.view.tensor
         mine = tensor.id in op.outputs or (tensor.id in op.inputs and tensor.kind is Kind.VARIABLE)
-        if not mine or access.arena == FLASH:
+        if not mine or (access.arena == FLASH and tensor.nbytes):
             raise InternalError(f"{_name(step)} writes '{tensor.name}', which is not its result")
     for access in step.reads:
         tensor = access.view.tensor
         if tensor.id not in (*op.inputs, *op.outputs):
             raise InternalError(f"{_name(step)} reads '{tensor.name}', which is not its operand")
-        if access.arena == FLASH and tensor.kind is not Kind.CONSTANT:
+        if access.arena == FLASH and tensor.kind is not Kind.CONSTANT and tensor.nbytes:
             raise InternalError(f"{_name(step)} reads '{tensor.name}' from flash")
 
 

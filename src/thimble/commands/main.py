@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 import thimble
-from thimble.commands import boards, fit, map_, optimize, pack
+from thimble.commands import boards, compile_, fit, map_, optimize, pack
+from thimble.commands import run as run_
 from thimble.errors import InternalError, ThimbleError
 
 app = typer.Typer(
@@ -20,12 +21,15 @@ app = typer.Typer(
     help=(
         "Fit neural networks into the memory of tiny devices.\n\n"
         "  thimble fit model.tflite --board nucleo-l4r5zi\n\n"
+        "  thimble compile model.tflite --board nucleo-l4r5zi -o model_c\n\n"
         "Exit codes: 0 yes, 1 no (does not fit), 2 error."
     ),
 )
 app.command("fit", help=fit.HELP, no_args_is_help=True)(fit.command)
 app.command("map", help=map_.HELP, no_args_is_help=True)(map_.command)
 app.command("optimize", help=optimize.HELP, no_args_is_help=True)(optimize.command)
+app.command("compile", help=compile_.HELP, no_args_is_help=True)(compile_.command)
+app.command("run", help=run_.HELP, no_args_is_help=True)(run_.command)
 app.command("pack", help=pack.HELP, no_args_is_help=True)(pack.command)
 app.add_typer(boards.app, name="boards")
 

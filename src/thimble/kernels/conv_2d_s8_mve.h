@@ -27,11 +27,11 @@ THIMBLE_INLINE void thimble_conv_2d_s8_mve_window(const THIMBLE_FLASH thimble_co
     const int32_t inside = row >= 0 && row < p->in.height;
     const int8_t *line = inside ? in + thimble_row(&p->in, row) + x * p->in.pixel : in;
     if (!inside) {
-      thimble_fill_bytes(window, p->in_zero, run);
+      thimble_fill_mve(window, p->in_zero, run);
     } else if (dense) { /* the part of the row that is inside, and what is left and right of it */
       const int32_t left = thimble_max(-x, 0), right = thimble_max(x + p->kernel_w - p->in.width, 0);
       if (left + right > 0) {
-        thimble_fill_bytes(window, p->in_zero, run);
+        thimble_fill_mve(window, p->in_zero, run);
       }
       thimble_copy_bytes(window + left * p->depth, line + left * p->depth, run - (left + right) * p->depth);
     } else {
@@ -40,7 +40,7 @@ THIMBLE_INLINE void thimble_conv_2d_s8_mve_window(const THIMBLE_FLASH thimble_co
         if (column >= 0 && column < p->in.width) {
           thimble_copy_bytes(window + j * p->depth, line + j * p->dilation_w * p->in.pixel, p->depth);
         } else {
-          thimble_fill_bytes(window + j * p->depth, p->in_zero, p->depth);
+          thimble_fill_mve(window + j * p->depth, p->in_zero, p->depth);
         }
       }
     }

@@ -114,7 +114,7 @@ THIMBLE_KERNEL void thimble_depthwise_conv_2d_s8_mve(const THIMBLE_FLASH thimble
   const int32_t taps = p->kernel_h * p->kernel_w;
   const int8_t **cells = (const int8_t **)scratch;
   int8_t *outside = (int8_t *)(cells + taps);
-  thimble_fill_bytes(outside, p->in_zero, p->in.channels);
+  thimble_fill_mve(outside, p->in_zero, p->in.channels);
   for (int32_t y = begin; y < end; y++) {
     for (int32_t x = 0; x < p->out.width; x++) {
       const int32_t top = y * p->stride_h - p->pad_top, left = x * p->stride_w - p->pad_left;

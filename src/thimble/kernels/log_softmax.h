@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LOG_SOFTMAX on int8 along rows in one piece; the output's scale is 1/16 and its zero point 127. Row after row is read
  * (three times), then written in order, each element read before its place is written: input and output may be the
- * same bytes.
+ * same bytes. Sums of exponentials saturate at 4096, where TFLM's overflow.
  * Source: tensorflow/lite/kernels/internal/reference/log_softmax.h. */
 #ifndef THIMBLE_LOG_SOFTMAX_H
 #define THIMBLE_LOG_SOFTMAX_H

@@ -31,7 +31,7 @@ THIMBLE_INLINE void thimble_move(const uint8_t *in, uint8_t *out, int32_t run, i
 }
 
 /* The low `item` bytes of a value (1, 2 or 4) over and over, `bytes` in all; the place behind them. */
-THIMBLE_INLINE uint8_t *thimble_fill_bytes(uint8_t *out, int32_t bytes, int32_t value, int32_t item) {
+THIMBLE_KERNEL uint8_t *thimble_fill_bytes(uint8_t *out, int32_t bytes, int32_t value, int32_t item) {
   if (item == 1) {
     memset(out, (int)(value & 0xFF), (size_t)bytes);
   } else if (item == 2) {

@@ -60,7 +60,7 @@ THIMBLE_INLINE void thimble_copy_bytes(int8_t *out, const int8_t *in, int32_t co
       : "q0", "lr", "memory", "cc");
 }
 
-THIMBLE_INLINE void thimble_fill_bytes(int8_t *out, int32_t value, int32_t count) {
+THIMBLE_INLINE void thimble_fill_mve(int8_t *out, int32_t value, int32_t count) {
   __asm__ volatile(
       "vdup.8 q0, %[v]\n\t"
       "wlstp.8 lr, %[n], 2f\n"
@@ -124,7 +124,7 @@ THIMBLE_INLINE void thimble_copy_bytes(int8_t *out, const int8_t *in, int32_t co
   memcpy(out, in, (size_t)count);
 }
 
-THIMBLE_INLINE void thimble_fill_bytes(int8_t *out, int32_t value, int32_t count) {
+THIMBLE_INLINE void thimble_fill_mve(int8_t *out, int32_t value, int32_t count) {
   memset(out, value, (size_t)count);
 }
 

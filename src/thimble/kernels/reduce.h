@@ -23,8 +23,8 @@ typedef struct {
 
 typedef struct {
   thimble_reduce_axes axes;
-  int32_t start;             /* what is combined with the elements: minus the zero points of all of them, or an extreme */
-  int32_t multiplier, shift; /* of sums */
+  int32_t start;               /* of the combination: minus the zero points of all elements, or an extreme */
+  int32_t multiplier, shift;   /* of sums */
   int32_t out_zero, low, high; /* bounds before `out_zero` is added */
 } thimble_reduce_params;
 

@@ -20,7 +20,8 @@ typedef struct {
   thimble_strided_copy_params inner;
 } thimble_strided_copy_6_params;
 
-THIMBLE_KERNEL void thimble_strided_copy(const THIMBLE_FLASH thimble_strided_copy_params *p, const void *in, void *out) {
+THIMBLE_KERNEL void thimble_strided_copy(const THIMBLE_FLASH thimble_strided_copy_params *p, const void *in,
+                                         void *out) {
   for (int32_t i = 0; i < p->extent[0]; i++) {
     for (int32_t j = 0; j < p->extent[1]; j++) {
       const uint8_t *from = (const uint8_t *)in + (i * p->in[0] + j * p->in[1]);

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from thimble.ir import DType
-from thimble.kernel import Data, Fields, Flavour, KernelCall
+from thimble.kernel import Data, Fields, Flavour, KernelCall, whole
 from thimble.ops import weighted_dsp as dsp
 from thimble.ops import weighted_mve as mve
-from thimble.ops.lowering import batches, channel_table, image, packed
+from thimble.ops.lowering import channel_table, image, packed
 from thimble.ops.requantized import conv_filters, depthwise_filters
 from thimble.ops.weighted import Layer, legacy_zero
 
@@ -57,12 +57,10 @@ def _calls(
     scratch: int = 0,
     rows: int | None = None,
 ) -> tuple[KernelCall, ...]:
-    sources, targets = batches(layer.site.tensor(0), layer.shapes[0]), batches(layer.site.outputs[0], layer.shapes[1])
-    rows = layer.shapes[1][1] if rows is None else rows
-    return tuple(
-        KernelCall(kernel, f"{kernel}.h", (a,), (b,), constants, kernel, fields, scratch, rows)
-        for a, b in zip(sources, targets, strict=True)
-    )
+    reads, writes = whole(layer.site.tensor(0)), whole(layer.site.outputs[0])
+    batch, height = layer.shapes[1][:2]
+    rows = height if rows is None else rows
+    return (KernelCall(kernel, f"{kernel}.h", reads, writes, constants, kernel, fields, scratch, rows, batch=batch),)
 
 
 def _plain_conv(layer: Layer) -> tuple[tuple[Data, ...], Fields]:

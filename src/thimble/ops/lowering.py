@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from thimble.ir import Array, DType, Shape, Tensor
-from thimble.kernel import Data, Fields, KernelCall, Site, View, dense_strides, whole
+from thimble.ir import Array, DType, Shape
+from thimble.kernel import Data, Fields, KernelCall, Site, whole
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -24,14 +24,6 @@ def image(shape: Shape) -> Fields:
         ("pixel", channels),
         ("ring", height),
     )
-
-
-def batches(tensor: Tensor, shape: Shape) -> tuple[View, ...]:
-    """The parts of a tensor taken as `[N,...]`, one per batch; the whole tensor where there is one."""
-    if shape[0] == 1:
-        return (View(tensor),)
-    strides = dense_strides(shape, max(1, tensor.dtype.bits // 8))
-    return tuple(View(tensor, i * strides[0], shape[1:], strides[1:]) for i in range(shape[0]))
 
 
 def packed(name: str, dtype: DType, values: Array | Sequence[int] | Sequence[float]) -> Data:

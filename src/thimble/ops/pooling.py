@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
-from thimble.kernel import Fields, Flavour, KernelCall, Site
+from thimble.kernel import Fields, Flavour, KernelCall, Site, whole
 from thimble.ops.convolution import margin, taps
 from thimble.ops.legacy import is_legacy
-from thimble.ops.lowering import batches, image
+from thimble.ops.lowering import image
 from thimble.ops.numerics import BOUNDS, Array, activation_range, limits
 from thimble.ops.shapes import operand, window
 
@@ -72,11 +72,11 @@ class Pool2D(Attrs):
         name, header = (f"{name}_dsp", "pool_2d_dsp.h") if packed else (name, f"{struct}.h")
         fields = (*self._window_fields(x.shape, output.shape), *self._value_fields(site, x, output))
         same = ((0, 0),) if (self.filter_height, self.filter_width, self.stride_h, self.stride_w) == (1,) * 4 else ()
-        pairs = zip(batches(x, x.shape), batches(output, output.shape), strict=True)
-        return tuple(
-            KernelCall(name, header, (a,), (b,), (), struct, fields, rows=output.shape[1], in_place=same)
-            for a, b in (pairs if output.nbytes else ())
+        batch, rows = output.shape[:2]
+        call = KernelCall(
+            name, header, whole(x), whole(output), (), struct, fields, rows=rows, in_place=same, batch=batch
         )
+        return (call,) if output.nbytes else ()
 
     def _window_fields(self, x: Shape, output: Shape) -> Fields:
         return (

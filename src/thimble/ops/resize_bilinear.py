@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
-from thimble.kernel import Fields, KernelCall, Site
+from thimble.kernel import Fields, KernelCall, Site, whole
 from thimble.ops.legacy import OFFSET, is_legacy
-from thimble.ops.lowering import batches, image
+from thimble.ops.lowering import image
 from thimble.ops.movement import NARROW, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.resize import Resize
@@ -43,11 +43,10 @@ class ResizeBilinear(Resize):
             fields += (("flip", OFFSET if x.dtype is DType.INT8 else 0),)
         kernel = {DType.INT8: "s8", DType.UINT8: "u8", DType.FLOAT32: "f32"}[dtype]
         struct = "resize_bilinear" + ("" if dtype is DType.INT8 else "_f32")
-        name, views = f"resize_bilinear_{kernel}", zip(batches(x, x.shape), batches(output, output.shape), strict=True)
-        return tuple(
-            KernelCall(name, "resize_bilinear.h", (a,), (b,), (), struct, fields, rows=output.shape[1])
-            for a, b in (views if output.nbytes else ())
-        )
+        name, (batch, rows) = f"resize_bilinear_{kernel}", output.shape[:2]
+        header = "resize_bilinear.h"
+        call = KernelCall(name, header, whole(x), whole(output), (), struct, fields, rows=rows, batch=batch)
+        return (call,) if output.nbytes else ()
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Between four neighbours: float32 (and uint8) in single precision, int8 with weights of 10 bits.

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.ir import DType
-from thimble.kernel import KernelCall, Site
-from thimble.ops.lowering import batches, image, packed
+from thimble.kernel import KernelCall, Site, whole
+from thimble.ops.lowering import image, packed
 from thimble.ops.movement import MEDIUM, moved, shaped
 from thimble.ops.numerics import Array, Call
 from thimble.ops.resize import Resize
@@ -34,11 +34,10 @@ class ResizeNearestNeighbor(Resize):
         fields = (("in", image((height, width, pixel))), ("out", image((rows, cols, pixel))))
         places = np.concatenate([self._nearest(height, rows), self._nearest(width, cols)])
         table, name = (packed("rows and columns", DType.INT16, places),), "resize_nearest_neighbor"
-        pairs = zip(batches(x, x.shape), batches(output, output.shape), strict=True)
-        return tuple(
-            KernelCall(name, f"{name}.h", (a,), (b,), table, name, fields, rows=rows)
-            for a, b in (pairs if output.nbytes else ())
+        call = KernelCall(
+            name, f"{name}.h", whole(x), whole(output), table, name, fields, rows=rows, batch=output.shape[0]
         )
+        return (call,) if output.nbytes else ()
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """The nearest row and column, found in single precision.

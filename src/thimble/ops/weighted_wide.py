@@ -16,7 +16,7 @@ import numpy as np
 
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Activation, Call, DType, Padding, Shape, Tensor
-from thimble.kernel import Data, Fields, KernelCall, Site, View
+from thimble.kernel import Data, Fields, KernelCall, Site, View, whole
 from thimble.ops.convolution import (
     TRANSPOSED_TYPES,
     WITH_WEIGHTS,
@@ -27,7 +27,7 @@ from thimble.ops.convolution import (
     check_types,
     product_scale,
 )
-from thimble.ops.lowering import Pairs, batches, image, packed
+from thimble.ops.lowering import Pairs, image, packed
 from thimble.ops.numerics import BOUNDS, activation_range, quant_of, quantize_multiplier
 from thimble.ops.weighted import Window
 
@@ -163,7 +163,7 @@ def _input_zero(x: Tensor) -> Pair:
 
 
 def weighted(site: Site, layer: WideLayer) -> tuple[KernelCall, ...]:
-    """The calls of a layer, one per batch."""
+    """The call of a layer."""
     x, output = site.tensor(layer.places[0]), site.outputs[0]
     kernel = _KERNELS[x.dtype]
     reads, constants = operands(site, *layer.places[1:])
@@ -178,10 +178,9 @@ def weighted(site: Site, layer: WideLayer) -> tuple[KernelCall, ...]:
             *map(_widened, constants),
             packed("scales", DType.INT32, np.array(scale_pairs(site, layer.scales, layer.wide))),
         )
-    return tuple(
-        KernelCall(kernel, f"{kernel}.h", (a, *reads), (b,), constants, struct, fields, rows=layer.shapes[1][1])
-        for a, b in zip(batches(x, layer.shapes[0]), batches(output, layer.shapes[1]), strict=True)
-    )
+    batch, rows = layer.shapes[1][:2]
+    views = (*whole(x), *reads), whole(output)
+    return (KernelCall(kernel, f"{kernel}.h", *views, constants, struct, fields, rows=rows, batch=batch),)
 
 
 def _window(site: Site, layer: WideLayer) -> Fields:

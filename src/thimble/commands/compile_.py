@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`thimble compile`: a model as C code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Compile a model to C11: no heap, no interpreter, one static arena.
+
+  thimble compile model.tflite --board nucleo-l4r5zi -o model_c
+
+  thimble compile model.tflite --target cortex-m55 --package zephyr --name wake_word -o wake_word
+
+  cd model_c && cmake -B build && cmake --build build && ctest --test-dir build
+
+The folder holds sources, a self-test, build files, a linker-script fragment, manifest.json and README.md. It is written
+whole or not at all; an earlier bundle there is replaced, your own files in it stay.
+Exit code 0: compiled; 1: compiled, but it does not fit the board; 2: error.
+"""
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A .tflite file, or 'demo' for the model that ships with Thimble.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    board: Annotated[
+        str | None, typer.Option(help="A board (`thimble boards` lists them) or your own board file (.toml).")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Core to compile for: cortex-m4, riscv32, avr, host, ...")] = None,
+    rung: Annotated[
+        int | None, typer.Option(help="Rung of the ladder; without: the highest that costs nothing.")
+    ] = None,
+    kernels: Annotated[str | None, typer.Option(help="portable, dsp or mve; without: what suits the core.")] = None,
+    name: Annotated[str | None, typer.Option(help="Prefix of the C names; without: the model's name.")] = None,
+    package: Annotated[str, typer.Option(help="cmake, zephyr, arduino or esp-idf.")] = "cmake",
+    keep_inputs: Annotated[
+        bool, typer.Option("--keep-inputs/--no-keep-inputs", help="The caller's input must survive the inference.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that holds other files; those stay.")
+    ] = False,
+    batch: Annotated[int | None, typer.Option(min=1, help="Size of a dynamic batch dimension.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """See HELP."""
+    from thimble import pipeline, report, report_compile
+    from thimble.compile import HIGHEST_RUNG
+
+    bundle = pipeline.compile_bundle(
+        model,
+        output,
+        board=board,
+        target=target,
+        rung=HIGHEST_RUNG if rung is None else rung,
+        kernels=kernels,
+        name=name,
+        package=package,
+        keep_inputs=keep_inputs,
+        force=force,
+        batch=batch,
+    )
+    if json:
+        report.print_json(report_compile.compile_json(output, bundle.manifest))
+    else:
+        report_compile.print_compile(output, bundle.manifest)
+    raise typer.Exit(1 if bundle.manifest["fits"] is False else 0)
