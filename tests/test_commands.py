@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import thimble
@@ -189,6 +191,111 @@ def test_boards_lists_shows_and_checks(cli: Any, tmp_path: Path) -> None:
     assert wrong.code == 2 and "orgin" in wrong.err and str(mine) in wrong.err
 
 
+def test_compile_writes_a_bundle_and_says_whether_it_fits(cli: Any, tmp_path: Path) -> None:
+    out = tmp_path / "c"
+    done = cli("compile", "demo", "--board", "nucleo-l4r5zi", "--kernels", "portable", "-o", str(out))
+    assert done.code == 0 and done.out.startswith("kws_ds_cnn for cortex-m4, portable kernels, rung 2")
+    manifest = json.loads((out / "manifest.json").read_text())
+    stable = {"arena_bytes", "ram_bytes", "flash_bytes", "stack_bytes", "macs", "rung"}
+    assert stable <= manifest.keys()
+    small = cli("compile", "demo", "--board", "arduino-nano", "-o", str(out), "--json")
+    assert small.code == 1 and small.json["fits"] is False and stable <= small.json.keys()
+    assert json.loads((out / "manifest.json").read_text())["target"] == "avr"
+    shipped = cli("compile", "demo", "--target", "host", "--rung", "0", "-o", str(out), "--json").json
+    assert shipped["rung"] == 0 and shipped["arena_bytes"] >= manifest["arena_bytes"]
+
+
+def test_run_reads_and_writes_arrays(cli: Any, tmp_path: Path) -> None:
+    given, out = tmp_path / "x.npy", tmp_path / "y.npy"
+    values = np.arange(490, dtype=np.int64).astype(np.int8)
+    np.save(given, values)  # one axis: the number of elements is what counts
+    value = cli("run", "demo", "--input", str(given), "-o", str(out), "--compare", "--json").json
+    assert value["bit_exact"] is True and value["files"] == [str(out)] and value["random_inputs"] is False
+    assert {"instructions", "macs", "stack_bytes", "arena_bytes", "outside_accesses"} <= value.keys()
+    plain = np.load(out)
+    assert plain.dtype == np.int8 and plain.shape == (1, 12) and value["outputs"][0]["max"] == plain.max()
+    assert value["outputs"][0]["top"][0] == {"index": int(plain.argmax()), "value": int(plain.max())}
+    scale, zero = 0.5882353186607361, 83
+    np.save(given, ((values.astype(float) - zero) * scale).astype(np.float32))
+    cli("run", "demo", "--input", str(given), "-o", str(out), "--float")
+    np.testing.assert_allclose(np.load(out), (plain.astype(np.float32) + 128) / 256, atol=1e-6)
+
+
+def test_run_without_inputs_says_so_and_is_the_same_for_model_and_bundle(cli: Any, tmp_path: Path) -> None:
+    shown = cli("run", "demo", "--compare")
+    assert shown.code == 0 and "random data" in shown.out and "Bit-exact with the NumPy reference" in shown.out
+    out = tmp_path / "c"
+    cli("compile", "demo", "--target", "host", "-o", str(out))
+    assert cli("run", str(out), "--json").json["outputs"] == cli("run", "demo", "--json").json["outputs"]
+
+
+def test_run_says_no_when_the_code_differs(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from thimble import pipeline
+
+    class Wrong:
+        def __init__(self, model: object) -> None: ...
+
+        def run(self, *inputs: object) -> tuple[Any, ...]:
+            return (np.zeros((1, 12), np.int8),)
+
+    monkeypatch.setattr(pipeline, "Executor", Wrong)
+    done = cli("run", "demo", "--compare")
+    assert done.code == 1 and "DIFFERS from the NumPy reference, by 124 at most" in done.out
+
+
+@pytest.mark.emulator
+@pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="qemu-system-arm is not installed")
+def test_run_on_an_emulated_machine(cli: Any, tmp_path: Path) -> None:
+    value = cli("run", "demo", "--emulate", "mps2-an386", "--compare", "--json").json
+    assert value["target"] == "cortex-m4" and value["kernels"] == "dsp" and value["bit_exact"] is True
+    assert value["instructions"] > value["macs"] and value["outside_accesses"] == 0 and value["milliseconds"] is None
+    out = tmp_path / "c"
+    cli("compile", "demo", "--target", "cortex-m4", "-o", str(out))
+    again = cli("run", str(out), "--emulate", "mps2-an386", "--json").json
+    assert (again["instructions"], again["outputs"]) == (value["instructions"], value["outputs"])
+    shown = cli("run", "demo", "--emulate", "mps2-an386")
+    assert "on mps2-an386 (cortex-m4, emulated)" in shown.out and "0 accesses outside its memory" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("compile", "demo"), "Missing option"),
+        (("compile", "demo", "-o", "NEW"), "give --board NAME"),
+        (("compile", "demo", "--target", "z80", "-o", "NEW"), "no target named 'z80'"),
+        (("compile", "demo", "--target", "host", "--rung", "99", "-o", "NEW"), "--rung 99"),
+        (
+            ("compile", "demo", "--target", "host", "--kernels", "simd", "-o", "NEW"),
+            "--kernels simd: there are portable",
+        ),
+        (("compile", "demo", "--target", "host", "--package", "make", "-o", "NEW"), "--package make: there are cmake"),
+        (("compile", "demo", "--target", "host", "--name", "a b;", "-o", "NEW"), "such as 'a_b'"),
+        (("compile", "no_such.tflite", "--target", "host", "-o", "NEW"), "no_such.tflite: cannot be read"),
+        (("run", "no_such.tflite"), "no_such.tflite: cannot be read"),
+        (("run", "EMPTY"), "manifest.json: cannot be read"),
+        (("run", "demo", "--input", "no_such.npy"), "no_such.npy: cannot be read"),
+        (("run", "demo", "--input", "TEXT"), "is not a .npy file with numbers"),
+        (("run", "demo", "--input", "FLOAT"), "is float32, input 'input' is int8; --float converts"),
+        (("run", "demo", "--input", "SHORT"), "int8[3] is not input 'input', which is int8[1, 49, 10, 1]"),
+        (("run", "demo", "--input", "SHORT", "--input", "SHORT"), "2 inputs were given, the model has 1"),
+        (("run", "demo", "--input", "NAN", "--float"), "not-a-number cannot be quantized"),
+        (("run", "demo", "--emulate", "z80"), "no emulated machine named 'z80'"),
+        (("run", "EMPTY", "--compare"), "is a bundle; --compare and --kernels need the model"),
+    ],
+)
+def test_compile_and_run_name_what_is_wrong(cli: Any, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    made = {name: tmp_path / name.lower() for name in ("EMPTY", "TEXT", "FLOAT", "SHORT", "NAN", "NEW")}
+    made["EMPTY"].mkdir()
+    made["TEXT"].write_text("words")
+    arrays = {"FLOAT": np.zeros(490, np.float32), "SHORT": np.zeros(3, np.int8), "NAN": np.full(490, np.nan)}
+    for name, array in arrays.items():
+        with made[name].open("wb") as file:
+            np.save(file, array)
+    done = cli(*(str(made.get(word, word)) for word in words))
+    assert done.code == 2 and message in " ".join(done.err.split()) and "Traceback" not in done.err
+    assert not made["NEW"].exists()
+
+
 def test_a_full_disk_leaves_nothing_half_written(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -202,6 +309,8 @@ def test_a_full_disk_leaves_nothing_half_written(cli: Any, tmp_path: Path, monke
 def test_help_shows_examples_and_does_not_wait_for_numpy(cli: Any) -> None:
     assert "thimble fit model.tflite --board nucleo-l4r5zi" in cli("--help").out
     assert "--max-ram 256k" in cli("fit", "--help").out
+    assert "--package zephyr" in cli("compile", "--help").out
+    assert "--emulate mps2-an386 --json" in cli("run", "--help").out
     code = "import sys, thimble.commands.main; sys.exit('numpy' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -18,7 +18,7 @@ LAYERS = (
     ("ir", "units"),
     ("memory", "target", "board", "files", "kernel"),
     ("ops", "program"),
-    ("text", "verify", "verify_pack", "verify_program", "lifetime", "execute"),
+    ("text", "verify", "verify_pack", "verify_program", "lifetime", "execute", "streaming"),
     ("importers", "mapping", "pack", "csvio", "schedule", "lower", "rewrites", "emit"),
     ("exporters", "tflm"),
     ("zoo", "ladder", "compile", "host"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thimble.errors import BoardError, InternalError, ModelError, OptionError, ThimbleError
-    from thimble.pipeline import demo_model, fit, load, memory_map, optimize
+    from thimble.pipeline import compile_bundle, demo_model, fit, load, memory_map, optimize, run
 
 __all__ = [
     "BoardError",
@@ -22,11 +22,13 @@ __all__ = [
     "ModelError",
     "OptionError",
     "ThimbleError",
+    "compile_bundle",
     "demo_model",
     "fit",
     "load",
     "memory_map",
     "optimize",
+    "run",
 ]
 __version__ = "0.1.0"
 

@@ -8,6 +8,7 @@ Program ─emit, selftest→ C sources ─packaged→ files of a build system
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -19,13 +20,15 @@ import msgspec
 
 import thimble
 from thimble.emit import constants_of, emit
-from thimble.emulate import predict
+from thimble.emulation.build import Bundle as Generated
+from thimble.emulation.build import sizes
+from thimble.emulation.machines import machine_for
 from thimble.errors import OptionError
 from thimble.host import NUMPY_NAMES, Interface, Port, interface_of
 from thimble.kernel import Flavour
 from thimble.ladder import Limits, within
 from thimble.lifetime import lifetimes
-from thimble.packaging import SOURCE_FOLDER, USAGE, Package, packaged
+from thimble.packaging import SOURCE_FOLDER, Package, packaged, usage
 from thimble.program import FLASH, Program, Step
 from thimble.selftest import Case, selftest_files
 
@@ -87,8 +90,8 @@ def make_bundle(
     """
     tested = () if isinstance(cases, str) else cases
     sources = emit(program)
-    sizes = measured_sizes(program, origin.target)
-    notices += tuple(text for text in (cases, sizes) if isinstance(text, str))
+    measured = measured_sizes(Generated(interface_of(program), sources), origin.target)
+    notices += tuple(text for text in (cases, measured) if isinstance(text, str))
     sources |= selftest_files(program, tested) if tested else {}
     words = {
         "name": program.name,
@@ -97,7 +100,7 @@ def make_bundle(
         "alignment": str(program.arenas[0].alignment),
     }
     files = packaged(origin.package, sources, words)
-    described = manifest(program, origin, None if isinstance(sizes, str) else sizes, notices)
+    described = manifest(program, origin, None if isinstance(measured, str) else measured, notices)
     described["sources"] = _host_sources(program, origin.package)
     described["files"] = sorted([*files, MANIFEST, "README.md"])
     files["README.md"] = _readme(described, words, bool(tested))
@@ -105,10 +108,11 @@ def make_bundle(
     return Bundle(program, dict(sorted(files.items())), described)
 
 
-def measured_sizes(program: Program, target: str) -> Sizes | str:
+def measured_sizes(generated: Generated, target: str) -> Sizes | str:
     """Sizes of the code linked for a target; or why they are not known."""
     try:
-        footprint, stack = predict(program, target, flags=FLAGS)
+        with tempfile.TemporaryDirectory(prefix="thimble-") as folder:
+            footprint, stack = sizes(Path(folder), generated, machine_for(target), flags=FLAGS)
     except OptionError as error:
         return f"code size and stack are not known: {error}"
     return Sizes(
@@ -119,12 +123,12 @@ def measured_sizes(program: Program, target: str) -> Sizes | str:
     )
 
 
-def manifest(program: Program, origin: Origin, sizes: Sizes | None, notices: tuple[str, ...]) -> dict[str, Any]:
+def manifest(program: Program, origin: Origin, taken: Sizes | None, notices: tuple[str, ...]) -> dict[str, Any]:
     """What a tool may want to know of a bundle. Null: not known."""
     weights = _weights(program)
     constant_bytes = sum(weight["bytes"] for weight in weights)
-    stack = sizes.stack_bytes if sizes is not None else None
-    ram = program.arena_bytes + sizes.static_bytes + stack if sizes is not None and stack is not None else None
+    stack = taken.stack_bytes if taken is not None else None
+    ram = program.arena_bytes + taken.static_bytes + stack if taken is not None and stack is not None else None
     interface = interface_of(program)
     value = {
         "format": FORMAT,
@@ -141,11 +145,13 @@ def manifest(program: Program, origin: Origin, sizes: Sizes | None, notices: tup
         "arena_bytes": program.arena_bytes,
         "arena_alignment": program.arenas[0].alignment,
         "constant_bytes": constant_bytes,
-        "code_bytes": None if sizes is None else sizes.code_bytes,
-        "flash_bytes": None if sizes is None else sizes.flash_bytes,
-        "static_bytes": None if sizes is None else sizes.static_bytes,
+        "code_bytes": None if taken is None else taken.code_bytes,
+        "flash_bytes": None if taken is None else taken.flash_bytes,
+        "static_bytes": None if taken is None else taken.static_bytes,
         "stack_bytes": stack,
         "ram_bytes": ram,
+        "ram_limit_bytes": origin.limits.ram,
+        "flash_limit_bytes": origin.limits.flash,
         "macs": program.graph.macs(),
         "inputs": [asdict(port) for port in interface.inputs],
         "outputs": [asdict(port) for port in interface.outputs],
@@ -256,8 +262,18 @@ def _readme(described: Mapping[str, Any], words: Mapping[str, str], tested: bool
         sizes="\n".join([*sizes, f"| multiply-accumulates | {described['macs']:,} |"]),
         sources=folder,
         selftest=selftest if tested else "",
-        usage=Template(USAGE[described["package"]]).substitute(words),
+        usage=usage(described["package"], words["name"], tested=tested),
+        **{f"{kind}_line": _port_line(described, words, kind) for kind in ("input", "output")},
     )
+
+
+def _port_line(described: Mapping[str, Any], words: Mapping[str, str], kind: str) -> str:
+    name, arena = words["name"], f"{words['name']}_arena"
+    if not described[f"{kind}s"]:
+        return f"/* it has no {kind}s */"
+    if kind == "input":
+        return f"memcpy({name}_input_0({arena}), my_input, {words['NAME']}_INPUT_0_BYTES);"
+    return f"const void *result = {name}_output_0({arena});"
 
 
 def plain(text: str) -> str:
@@ -305,12 +321,27 @@ def read_manifest(folder: Path) -> Written:
         raise OptionError(f"{path}: is not a manifest of Thimble's: {error}") from None
     if found.format != FORMAT:
         raise OptionError(f"{path}: format {found.format} is not known to this version, which writes {FORMAT}")
-    if not found.name.isidentifier() or not all(_inside(folder, name) for name in found.sources):
+    if not found.name.isidentifier() or not all(_inside(folder, name) for name in (*found.sources, *found.files)):
         raise OptionError(f"{path}: names files outside of the bundle")
     for port in (*found.inputs, *found.outputs):
         if not _sound(port, found.arena_bytes):
             raise OptionError(f"{path}: '{port.name}' is not in the arena")
     return found
+
+
+def stored_sources(folder: Path, written: Written) -> dict[str, str]:
+    """The C files of a bundle on disk, as `emit` names them.
+
+    Raises:
+        OptionError: one cannot be read.
+    """
+    prefix = written.sources[0].rpartition("/")[0] if written.sources else ""
+    start = f"{prefix}/" if prefix else ""
+    names = [name for name in written.files if name.startswith(start) and name.endswith((".c", ".h"))]
+    try:
+        return {name.removeprefix(start): (folder / name).read_text(encoding="utf-8") for name in names}
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{folder}: the bundle is not complete: {error}") from None
 
 
 def _sound(port: Port, arena_bytes: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
@@ -19,7 +19,7 @@ import numpy as np
 
 from thimble.ir import DType, Graph, Kind, Tensor, short_name
 from thimble.kernel import Data, Fields
-from thimble.program import FLASH, Access, Program, Step
+from thimble.program import FLASH, Access, ByRow, Program, Step, Stream
 
 C_TYPES = {
     DType.FLOAT32: "float",
@@ -92,7 +92,7 @@ def emit(program: Program, *, weights: bool = True) -> dict[str, str]:
         f"{name}.c": _template("model.c").substitute(
             common,
             includes="\n".join(f'#include "thimble/{header}"' for header in headers),
-            functions="\n".join(_functions(program, constants)),
+            functions="\n".join([*_functions(program, constants), *_streams(program)]),
             calls="\n".join(_calls(program)),
             init="\n".join(_init(program)) or "  (void)arena; /* nothing is kept between inferences */",
         ),
@@ -155,23 +155,20 @@ def _arrays(program: Program) -> Iterator[tuple[DType, bytes, str, bool]]:
 
 def literal(dtype: DType, data: bytes) -> str:
     """An array's elements as C writes them, in lines."""
-    if dtype is DType.INT4:
-        dtype = DType.UINT8
-    array = np.frombuffer(data, np.dtype("bool" if dtype is DType.BOOL else dtype.label).newbyteorder("<"))
-    if dtype is DType.BOOL:
-        array = array.astype(np.uint8)
-    words = [_number(value) for value in array.tolist()] if dtype is not DType.FLOAT16 else []
+    words = _words(dtype, data)
+    per_line = max(1, 110 // (1 + max(map(len, words), default=1)))
+    lines = (",".join(words[start : start + per_line]) for start in range(0, len(words), per_line))
+    return ",\n  ".join(lines) + ","
+
+
+def _words(dtype: DType, data: bytes) -> list[str]:
+    stored = {DType.INT4: "uint8", DType.BOOL: "uint8", DType.FLOAT16: "uint16"}.get(dtype, dtype.label)
+    values = np.frombuffer(data, np.dtype(stored).newbyteorder("<")).tolist()
+    if stored in ("int8", "uint8", "int16", "uint16"):
+        return list(map(str, values))
     if dtype is DType.FLOAT64:
-        words = [_float(value, "") for value in array.tolist()]
-    elif dtype is DType.FLOAT16:
-        words = [str(value) for value in np.frombuffer(data, "<u2").tolist()]
-    lines, line = [], ""
-    for word in words:
-        if len(line) + len(word) > 110:
-            lines.append(line)
-            line = ""
-        line += word + ","
-    return "\n  ".join([*lines, line])
+        return [_float(value, "") for value in values]
+    return list(map(_number, values))
 
 
 def _number(value: float) -> str:
@@ -226,9 +223,10 @@ def _functions(program: Program, constants: Mapping[tuple[str, bytes, bool], Con
         yield f"/* {_label(program.graph, step)} */"
         if call.struct:
             yield f"static const THIMBLE_FLASH thimble_{call.struct}_params p{number} = {_initializer(call.fields)};"
-        yield f"static THIMBLE_NOINLINE void step_{number}(uint8_t *arena) {{"
+        row = ", int32_t row" if step.by_row is not ByRow.NO else ""
+        yield f"static THIMBLE_NOINLINE void step_{number}(uint8_t *arena{row}) {{"
         loop = f"for (int32_t batch = 0; batch < {call.batch}; batch++) " if call.batch > 1 else ""
-        yield f"  {loop}thimble_{call.kernel}({', '.join(_arguments(step, number, constants))});"
+        yield f"  {loop}thimble_{call.kernel}({', '.join(_arguments(program, step, number, constants))});"
         yield "}\n" if _touches_arena(step) else "  (void)arena;\n}\n"
 
 
@@ -236,20 +234,43 @@ def _touches_arena(step: Step) -> bool:
     return step.scratch is not None or any(a.arena != FLASH for a in (*step.reads, *step.writes))
 
 
-def _arguments(step: Step, number: int, constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
+def _arguments(
+    program: Program, step: Step, number: int, constants: Mapping[tuple[str, bytes, bool], Constant]
+) -> Iterator[str]:
     call = step.call
     if call.struct:
         yield f"&p{number}"
+    moved = _moved(program, step)
     for index, access in enumerate(step.reads):
-        yield _pointer(access, constants, "const ", call.batch if index == 0 else 1)
+        yield _pointer(access, constants, "const ", moved(access, index))
     for data in call.constants:
         yield _symbol(data, constants)
     for index, access in enumerate(step.writes):
-        yield _pointer(access, constants, "", call.batch if index == 0 else 1)
+        yield _pointer(access, constants, "", moved(access, index))
     if step.scratch is not None:
         yield f"(void *)(arena + {step.scratch[1]})"
-    if call.rows:
+    if step.by_row is ByRow.KERNEL:
+        yield "row, row + 1"
+    elif call.rows:
         yield f"0, {call.rows}"
+
+
+def _moved(program: Program, step: Step) -> Callable[[Access, int], str]:
+    """What is added to an operand's address: its part of the batch, or its row of those that are kept."""
+    rings, tensors = dict(program.rings), program.graph.tensors
+    rows = program.graph.results(program.graph.ops[step.op])[0].shape[1:2]
+
+    def moved(access: Access, index: int) -> str:
+        if step.by_row is ByRow.POINTERS:
+            tensor = tensors[access.view.tensor.id]
+            if access.arena == FLASH or tensor.shape[1:2] != rows:
+                return ""
+            kept = rings.get(tensor.id, rows[0])
+            return f" + {'row' if kept == rows[0] else f'row % {kept}'} * {tensor.nbytes // rows[0]}"
+        batch = step.call.batch if index == 0 else 1
+        return f" + batch * {access.view.nbytes // batch}" if batch > 1 else ""
+
+    return moved
 
 
 def _symbol(data: Data, constants: Mapping[tuple[str, bytes, bool], Constant]) -> str:
@@ -257,10 +278,9 @@ def _symbol(data: Data, constants: Mapping[tuple[str, bytes, bool], Constant]) -
 
 
 def _pointer(
-    access: Access, constants: Mapping[tuple[str, bytes, bool], Constant], qualifier: str, batch: int = 1
+    access: Access, constants: Mapping[tuple[str, bytes, bool], Constant], qualifier: str, moved: str = ""
 ) -> str:
     tensor = access.view.tensor
-    moved = f" + batch * {access.view.nbytes // batch}" if batch > 1 else ""
     if access.arena != FLASH:
         return f"({qualifier}void *)(arena + {access.start}{moved})"
     if not tensor.nbytes:
@@ -285,11 +305,46 @@ def _value(value: object) -> str:
 
 
 def _calls(program: Program) -> Iterator[str]:
-    for number, _ in enumerate(program.steps):
-        yield f"  {program.name.upper()}_HOOK({number});"
-        yield f"  step_{number}(arena);"
+    streams = {stream.first: (number, stream) for number, stream in enumerate(program.streams)}
+    at = 0
+    while at < len(program.steps):
+        yield f"  {program.name.upper()}_HOOK({at});"
+        if at in streams:
+            number, stream = streams[at]
+            yield f"  stream_{number}(arena);"
+            at = stream.end
+        else:
+            yield f"  step_{at}(arena);"
+            at += 1
     if not program.steps:
         yield "  (void)arena;"
+
+
+def _streams(program: Program) -> Iterator[str]:
+    """Per stream the order of its operators, and the loop that lets each compute its next row."""
+    for number, stream in enumerate(program.streams):
+        order = literal(DType.UINT8 if len(stream.members) < 256 else DType.UINT16, _order_bytes(stream))
+        ctype = "uint8_t" if len(stream.members) < 256 else "uint16_t"
+        yield f"/* Whose row comes next, of the operators of steps {stream.first} to {stream.end - 1}. */"
+        yield f"static const THIMBLE_FLASH {ctype} order_{number}[{len(stream.order)}] = {{\n  {order}\n}};"
+        yield f"static THIMBLE_NOINLINE void stream_{number}(uint8_t *arena) {{"
+        yield f"  int32_t rows[{len(stream.members)}] = {{0}};"
+        yield f"  for (int32_t i = 0; i < {len(stream.order)}; i++) {{"
+        yield f"    const int32_t member = order_{number}[i], row = rows[member]++;"
+        yield "    switch (member) {"
+        at = stream.first
+        for member, count in enumerate(stream.members):
+            height = program.graph.results(program.graph.ops[program.steps[at].op])[0].shape[1]
+            row = f"{height - 1} - row" if stream.descending else "row"
+            calls = " ".join(f"step_{step}(arena, {row});" for step in range(at, at + count))
+            last = member + 1 == len(stream.members)
+            yield f"      {'default' if last else f'case {member}'}: {calls} break;"
+            at += count
+        yield "    }\n  }\n}\n"
+
+
+def _order_bytes(stream: Stream) -> bytes:
+    return np.array(stream.order, "<u1" if len(stream.members) < 256 else "<u2").tobytes()
 
 
 def _init(program: Program) -> Iterator[str]:

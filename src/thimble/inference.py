@@ -19,6 +19,7 @@ from thimble.ir import Array, DType
 from thimble.selftest import TESTABLE, known_values
 
 FLOAT_TOLERANCE = 1e-5  # relative to the largest value of the reference
+MANY_STEPS = 100
 _TYPES = {dtype.label: dtype for dtype in DType}
 
 
@@ -63,6 +64,11 @@ class Outcome:
     measurement: Measurement | None = None
     comparison: Comparison | None = None
     notices: tuple[str, ...] = ()
+
+
+def host_flags(steps: int) -> tuple[str, ...]:
+    """Flags for a program that is run once: one copy of each kernel where specialised ones take long to compile."""
+    return ("-O2", "-DTHIMBLE_SHARE_KERNELS") if steps > MANY_STEPS else ("-O2",)
 
 
 def run_on_host(bundle: HostBundle, inputs: Sequence[Array]) -> tuple[tuple[Array, ...], float]:

@@ -25,6 +25,8 @@ Array = npt.NDArray[Any]
 TensorId = NewType("TensorId", int)
 OpId = NewType("OpId", int)
 Shape = tuple[int, ...]
+Rows = tuple[tuple[int, int], ...]
+"""Per row of an output the rows (first, end) of an operand."""
 
 
 class DType(enum.Enum):
@@ -202,6 +204,13 @@ class Attrs:
         held against.
         """
         raise NotImplementedError(self.OP)
+
+    def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+        """Which rows of each operand a row of the output `[1,H,W,C]` is computed from; None if that is not known.
+
+        Per operand one range (first, end) per output row, or None for an operand that is needed whole.
+        """
+        return None
 
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
         """The kernel calls that compute the operator's results; none where nothing is to be done.

@@ -30,6 +30,11 @@ class Flavour(enum.Enum):
     DSP = "dsp"  # packed arithmetic of Armv7E-M and Armv8-M
     MVE = "mve"  # Helium
     CMSIS_NN = "cmsis-nn"  # calls into the user's own CMSIS-NN, portable C for what it lacks
+    CMSIS_NN_MVE = "cmsis-nn-mve"  # the same with the work space that CMSIS-NN needs on cores with Helium
+
+    @property
+    def calls_cmsis_nn(self) -> bool:
+        return self in (Flavour.CMSIS_NN, Flavour.CMSIS_NN_MVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class KernelCall:
         scratch: bytes that the call needs besides, aligned to 8; they hold nothing before and after.
         rows: rows that the call computes, where a kernel can compute a range of them; 0 for other kernels.
         in_place: pairs (read, write) of operands that may be the same bytes.
+        scattered: whether rows of the result are written in several passes over the operand, not one after another.
         batch: how often the call is made; the first operand and the first result move on by their part of a batch.
     """
 
@@ -94,6 +100,7 @@ class KernelCall:
     rows: int = 0
     in_place: tuple[tuple[int, int], ...] = ()
     batch: int = 1
+    scattered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

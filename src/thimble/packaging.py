@@ -14,15 +14,32 @@ Package = Literal["cmake", "zephyr", "arduino", "esp-idf"]
 PACKAGES: tuple[Package, ...] = get_args(Package)
 SOURCE_FOLDER: dict[Package, str] = {"cmake": "", "zephyr": "", "arduino": "src/", "esp-idf": ""}
 """Where a package keeps its C sources."""
-USAGE: dict[Package, str] = {
-    "cmake": "Build it with CMake, alone or by `add_subdirectory`:\n\n"
-    "    cmake -B build && cmake --build build && ctest --test-dir build",
-    "zephyr": "This folder is a Zephyr module: add it to `EXTRA_ZEPHYR_MODULES` and set `CONFIG_THIMBLE_${NAME}=y`.\n\n"
-    "    west build -b BOARD samples/selftest",
-    "arduino": "This folder is an Arduino library: put it into the sketchbook's `libraries`, and open the example.",
-    "esp-idf": "This folder is an ESP-IDF component: put it into `components` of your project.\n\n"
-    "    idf.py -C examples/selftest build",
+_USAGE: dict[Package, tuple[str, str]] = {
+    "cmake": ("Build it with CMake, alone or by `add_subdirectory`:", "cmake -B build && cmake --build build"),
+    "zephyr": (
+        "This folder is a Zephyr module: add it to `EXTRA_ZEPHYR_MODULES` and set `CONFIG_THIMBLE_{NAME}=y`.",
+        "",
+    ),
+    "arduino": (
+        "This folder is an Arduino library: put it into the sketchbook's `libraries`, and open the example.",
+        "",
+    ),
+    "esp-idf": ("This folder is an ESP-IDF component: put it into `components` of your project.", ""),
 }
+_SELFTEST: dict[Package, str] = {
+    "cmake": "cmake -B build && cmake --build build && ctest --test-dir build",
+    "zephyr": "west build -b BOARD samples/selftest",
+    "arduino": "",
+    "esp-idf": "idf.py -C examples/selftest build",
+}
+
+
+def usage(package: Package, name: str, *, tested: bool) -> str:
+    """How to use a package, for its README."""
+    text, command = _USAGE[package]
+    command = _SELFTEST[package] if tested else command
+    text = text.format(NAME=name.upper())
+    return f"{text}\n\n    {command}" if command else text
 
 
 def package_named(name: str) -> Package:

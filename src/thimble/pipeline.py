@@ -15,10 +15,11 @@ from importlib import resources
 from pathlib import Path
 
 from thimble.board import load_board
-from thimble.bundle import Bundle, Origin, make_bundle, owned_files, read_manifest
-from thimble.compile import HIGHEST_RUNG, compile_model, flavour_of
+from thimble.bundle import Bundle, Origin, make_bundle, owned_files, read_manifest, stored_sources
+from thimble.compile import DEFAULT_RUNG, compile_model, flavour_of
 from thimble.emit import identifier
-from thimble.emulate import emulate
+from thimble.emulate import Bundle as Generated
+from thimble.emulate import emulate, emulate_bundle
 from thimble.emulation.machines import machine_named
 from thimble.errors import InternalError, ModelError, OptionError
 from thimble.execute import Executor
@@ -26,7 +27,7 @@ from thimble.exporters.offline import with_plan
 from thimble.files import write_atomically, write_folder
 from thimble.host import HostBundle, HostProgram, interface_of
 from thimble.importers.tflite import parse_tflite, read_tflite
-from thimble.inference import Outcome, arrays_for, compared, run_on_host
+from thimble.inference import Outcome, arrays_for, compared, host_flags, run_on_host
 from thimble.ir import Graph, Model, OpId, short_name
 from thimble.kernel import Flavour
 from thimble.ladder import Clash, Limits, Rung, Verdict, within
@@ -306,7 +307,7 @@ def compile_bundle(
     *,
     board: str | None = None,
     target: str | None = None,
-    rung: int = HIGHEST_RUNG,
+    rung: int = DEFAULT_RUNG,
     kernels: str | None = None,
     name: str | None = None,
     package: str = "cmake",
@@ -322,7 +323,7 @@ def compile_bundle(
         board: whose core is compiled for, and whose memory the bundle is held against.
         target: the core, if not the board's.
         rung: of the ladder, see `compile_model`.
-        kernels: "portable", "dsp" or "mve"; None for what suits the target.
+        kernels: "portable", "dsp", "mve" or "cmsis-nn"; None for what suits the target.
         name: prefix of the C names; None for the model's.
         package: one of `packaging.PACKAGES`.
         keep_inputs: the caller's inputs survive the inference.
@@ -366,11 +367,13 @@ def _writable(folder: Path, force: bool) -> frozenset[str]:
 
 
 def _flavour(kernels: str | None, core: Target) -> Flavour:
-    known = {flavour.value: flavour for flavour in (Flavour.PORTABLE, Flavour.DSP, Flavour.MVE)}
+    known = {flavour.value: flavour for flavour in Flavour}
     if kernels is None:
         return flavour_of(core)
     if kernels not in known:
         raise OptionError(f"--kernels {kernels}: there are {', '.join(known)}")
+    if known[kernels] is Flavour.CMSIS_NN and core.mve:
+        return Flavour.CMSIS_NN_MVE
     return known[kernels]
 
 
@@ -386,7 +389,7 @@ def run(
     source: str | Path,
     inputs: Sequence[str | Path] = (),
     *,
-    rung: int = HIGHEST_RUNG,
+    rung: int = DEFAULT_RUNG,
     as_float: bool = False,
     machine: str | None = None,
     compare: bool = False,
@@ -411,9 +414,9 @@ def run(
     """
     files = [Path(file) for file in inputs]
     if Path(source).is_dir():
-        if machine is not None or compare or kernels is not None:
-            raise OptionError(f"{source}: is a bundle; --emulate, --compare and --kernels need the model")
-        return _run_bundle(Path(source), files, as_float)
+        if compare or kernels is not None:
+            raise OptionError(f"{source}: is a bundle; --compare and --kernels need the model")
+        return _run_bundle(Path(source), files, machine, as_float=as_float)
     core = target_named("host" if machine is None else machine_named(machine).target)
     model = load(source, batch)
     flavour = _flavour(kernels, core)
@@ -422,7 +425,7 @@ def run(
     arrays = arrays_for(interface.inputs, files, as_float=as_float)
     milliseconds = measurement = None
     if machine is None:
-        with HostProgram(program, warnings=QUIET) as compiled:
+        with HostProgram(program, flags=host_flags(len(program.steps)), warnings=QUIET) as compiled:
             outputs, milliseconds = run_on_host(compiled, arrays)
     else:
         measurement = emulate(program, [arrays], machine)
@@ -444,15 +447,21 @@ def run(
     )
 
 
-def _run_bundle(folder: Path, files: Sequence[Path], as_float: bool) -> Outcome:
+def _run_bundle(folder: Path, files: Sequence[Path], machine: str | None, *, as_float: bool) -> Outcome:
     written = read_manifest(folder)
-    sources = [folder.resolve() / name for name in written.sources]
     arrays = arrays_for(written.inputs, files, as_float=as_float)
-    with HostBundle(written.interface, sources, warnings=QUIET) as compiled:
-        outputs, milliseconds = run_on_host(compiled, arrays)
+    milliseconds = measurement = None
+    if machine is None:
+        sources = [folder.resolve() / name for name in written.sources]
+        with HostBundle(written.interface, sources, warnings=QUIET) as compiled:
+            outputs, milliseconds = run_on_host(compiled, arrays)
+    else:
+        generated = Generated(written.interface, stored_sources(folder, written))
+        measurement = emulate_bundle(generated, [arrays], machine)
+        outputs = measurement.outputs[0]
     return Outcome(
         name=written.name,
-        target="host",
+        target="host" if machine is None else machine_named(machine).target,
         kernels=written.kernels,
         rung=written.rung,
         macs=written.macs,
@@ -461,6 +470,7 @@ def _run_bundle(folder: Path, files: Sequence[Path], as_float: bool) -> Outcome:
         ports=written.outputs,
         outputs=outputs,
         milliseconds=milliseconds,
+        measurement=measurement,
     )
 
 

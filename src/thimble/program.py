@@ -8,7 +8,8 @@ higher rung can see the same tensor elsewhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+from dataclasses import dataclass, field
 
 from thimble.ir import Graph, OpId, Tensor, TensorId
 from thimble.kernel import KernelCall, View
@@ -41,6 +42,14 @@ class Access:
         return self.offset + self.view.offset
 
 
+class ByRow(enum.Enum):
+    """How a step computes one row of its result at a time, if it does."""
+
+    NO = "no"
+    KERNEL = "kernel"  # the kernel is told which row; its parameters know the rings
+    POINTERS = "pointers"  # the call is for a single row; what it reads and writes moves
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One kernel call with its addresses; `scratch` is (arena, offset) of its work space."""
@@ -50,13 +59,34 @@ class Step:
     reads: tuple[Access, ...]
     writes: tuple[Access, ...]
     scratch: tuple[int, int] | None = None
+    by_row: ByRow = ByRow.NO
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Operators that run row by row: the steps from `first` on, `members[m]` of them for operator m.
+
+    `order` names the operators one after another; each time, an operator computes the next row of its result,
+    from the first or, descending, from the last.
+    """
+
+    first: int
+    members: tuple[int, ...]
+    order: tuple[int, ...] = field(repr=False)
+    descending: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.first + sum(self.members)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """A graph as steps. `places` says where each tensor outside flash is: arena and offset of its first byte.
 
-    `variables` are the tensors that keep their values, each with what `init` puts there.
+    `variables` are the tensors that keep their values, each with what `init` puts there. `streams` are runs of steps
+    that are not executed one after another but row by row. `rings` are the tensors of which only so many rows are
+    kept: row y of them is where row y modulo that number was.
     """
 
     name: str
@@ -66,6 +96,8 @@ class Program:
     steps: tuple[Step, ...]
     places: tuple[tuple[TensorId, tuple[int, int]], ...]
     variables: tuple[tuple[TensorId, bytes], ...] = ()
+    streams: tuple[Stream, ...] = ()
+    rings: tuple[tuple[TensorId, int], ...] = ()
 
     def place(self, tensor: Tensor) -> tuple[int, int]:
         """Arena and offset of a tensor that is not a constant."""

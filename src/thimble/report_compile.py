@@ -27,7 +27,21 @@ def _console() -> Console:
 
 def compile_json(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest without its long lists."""
-    kept = ("name", "target", "board", "kernels", "package", "fits", *_SIZES, "inputs", "outputs", "files", "notices")
+    kept = (
+        "name",
+        "target",
+        "board",
+        "kernels",
+        "package",
+        "fits",
+        *_SIZES,
+        "ram_limit_bytes",
+        "flash_limit_bytes",
+        "inputs",
+        "outputs",
+        "files",
+        "notices",
+    )
     return {"output": str(folder), **{key: manifest[key] for key in kept}}
 
 
@@ -45,7 +59,9 @@ def print_compile(folder: Path, manifest: Mapping[str, Any]) -> None:
         ("constants", "constant_bytes"),
     )
     for what, key in rows:
-        table.add_row(what, "not measured" if manifest[key] is None else exact(manifest[key]))
+        limit = manifest.get(key.replace("_bytes", "_limit_bytes"))
+        of = "" if limit is None else f"of {exact(limit)}"
+        table.add_row(what, "not measured" if manifest[key] is None else exact(manifest[key]), of)
     table.add_row("multiply-accumulates", f"{manifest['macs']:,}")
     console.print(table)
     if manifest["fits"] is not None:

@@ -8,12 +8,15 @@ under guards checks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from thimble.errors import InternalError
-from thimble.ir import Graph, Kind, Tensor
-from thimble.program import FLASH, Access, Program, Step
+from thimble.ir import Graph, Kind, Tensor, TensorId
+from thimble.program import FLASH, Access, Program, Step, Stream
 
 NOBODY = -1
 Bytes = npt.NDArray[np.int64]
@@ -32,16 +35,136 @@ def verify_program(program: Program) -> None:
     for tensor in graph.tensors:
         if tensor.nbytes and (tensor.id in graph.given or tensor.kind is Kind.VARIABLE):
             _write(owners, within, tensor, *program.place(tensor), np.arange(tensor.nbytes), "the start")
-    for step in program.steps:
-        _check_step(graph, step)
-        for access in step.reads:
-            _check_read(owners, within, access, step)
-        _check_disjoint(owners, step)
-        if step.scratch is not None:
-            _smear(owners, step)
-        for access in step.writes:
-            _write(owners, within, access.view.tensor, access.arena, access.offset, footprint(access), _name(step))
+    memory = _Memory(owners, within, {t: (rows, graph.tensors[t]) for t, rows in program.rings})
+    at = 0
+    for stream in (*program.streams, None):
+        for step in program.steps[at : stream.first if stream is not None else None]:
+            _run(graph, memory, step)
+        if stream is not None:
+            _run_stream(program, memory, stream)
+            at = stream.end
     _check_results(program, owners, within)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Per arena who owns each byte, and which of the owner's bytes it is; rings are (rows kept, tensor)."""
+
+    owners: list[Bytes]
+    within: list[Bytes]
+    rings: dict[TensorId, tuple[int, Tensor]]
+
+
+def _run(graph: Graph, memory: _Memory, step: Step) -> None:
+    """A step as a whole, or, where its result starts within an operand that dies, row by row."""
+    _check_step(graph, step)
+    if any(_meet(read, write) for read in step.reads for write in step.writes) and len(step.writes) == 1:
+        _run_rows(graph, memory, step)
+        return
+    for access in step.reads:
+        _check_read(memory.owners, memory.within, access, step)
+    _check_disjoint(memory.owners, step)
+    if step.scratch is not None:
+        _smear(memory.owners, step)
+    for access in step.writes:
+        touched = footprint(access)
+        _write(memory.owners, memory.within, access.view.tensor, access.arena, access.offset, touched, _name(step))
+
+
+def _meet(read: Access, write: Access) -> bool:
+    """Whether blocks of two different tensors overlap, but are not the same."""
+    if read.arena == FLASH or read.arena != write.arena or read.view.tensor.id == write.view.tensor.id:
+        return False
+    first, second = (read.offset, read.view.tensor.nbytes), (write.offset, write.view.tensor.nbytes)
+    return first != second and first[0] < second[0] + second[1] and second[0] < first[0] + first[1]
+
+
+def _run_rows(graph: Graph, memory: _Memory, step: Step) -> None:
+    """A kernel that goes through the rows in order: what a row needs is there when it is written."""
+    output = step.writes[0].view.tensor
+    if step.call.scattered or not (step.call.rows or step.call.in_place):
+        raise InternalError(f"{_name(step)} overwrites what it reads, and does not go row by row")
+    for row in range(output.shape[1]):
+        _run_row(graph, memory, (step,), row)
+    if step.scratch is not None:
+        _smear(memory.owners, step)
+
+
+def _run_stream(program: Program, memory: _Memory, stream: Stream) -> None:
+    """Row by row, in the order that the stream says."""
+    starts = [stream.first + sum(stream.members[:m]) for m in range(len(stream.members))]
+    groups = [program.steps[at : at + n] for at, n in zip(starts, stream.members, strict=True)]
+    done = [0] * len(groups)
+    for step in program.steps[stream.first : stream.end]:
+        _check_step(program.graph, step)
+    for member in stream.order:
+        height = program.graph.results(program.graph.ops[groups[member][0].op])[0].shape[1]
+        row = height - 1 - done[member] if stream.descending else done[member]
+        if not 0 <= row < height:
+            raise InternalError(f"{_name(groups[member][0])} has no row {row}")
+        _run_row(program.graph, memory, groups[member], row)
+        done[member] += 1
+    for group, rows in zip(groups, done, strict=True):
+        if rows != program.graph.results(program.graph.ops[group[0].op])[0].shape[1]:
+            raise InternalError(f"{_name(group[0])} computes {rows} rows only")
+
+
+def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> None:
+    """One row of an operator's result: all rows that it needs are there, and none of them is where it goes."""
+    op = graph.ops[steps[0].op]
+    output = graph.results(op)[0]
+    needed = op.attrs.input_rows(graph.operands(op), output)
+    if needed is None:
+        raise InternalError(f"operator {op.id} cannot run row by row")
+    reads: list[Bytes] = []
+    for access in {
+        (a.view.tensor.id, a.arena, a.offset): a for s in steps for a in s.reads if a.arena != FLASH
+    }.values():
+        tensor = graph.tensors[access.view.tensor.id]
+        rows = needed[op.inputs.index(tensor.id)] or (
+            ((0, tensor.shape[1] if len(tensor.shape) == 4 else 1),) * (row + 1)
+        )
+        whole = needed[op.inputs.index(tensor.id)] is None
+        touched = np.arange(tensor.nbytes) if whole else _rows(tensor, *rows[row])
+        places = access.offset + _folded(memory, tensor, touched)
+        _check_inside(memory.owners, access.arena, places, _name(steps[0]))
+        found = (memory.owners[access.arena][places] == tensor.id) & (memory.within[access.arena][places] == touched)
+        if not found.all():
+            raise InternalError(f"{_name(steps[0])}: row {row} reads '{tensor.name}' where it is not any more")
+        reads.append(places)
+    target = steps[0].writes[0]
+    touched = _rows(output, row, row + 1)
+    places = target.offset + _folded(memory, output, touched)
+    _check_inside(memory.owners, target.arena, places, _name(steps[0]))
+    exact = len(steps) == 1 and bool(steps[0].call.in_place)
+    scratch = [s.scratch[1] + np.arange(s.call.scratch) for s in steps if s.scratch is not None]
+    for read in reads:
+        meets = np.isin(read, places).any() and not (exact and read.size == places.size and (read >= places).all())
+        if meets or any(np.isin(read, block).any() for block in scratch):
+            raise InternalError(f"{_name(steps[0])}: row {row} overwrites what it reads")
+    for block in scratch:
+        _check_inside(memory.owners, target.arena, block, _name(steps[0]))
+        memory.owners[target.arena][block] = NOBODY
+        if np.isin(places, block).any():
+            raise InternalError(f"{_name(steps[0])} writes two things to one place")
+    memory.owners[target.arena][places] = output.id
+    memory.within[target.arena][places] = touched
+
+
+def _rows(tensor: Tensor, first: int, end: int) -> Bytes:
+    """Bytes of some rows of an image, counted from its first."""
+    size = tensor.nbytes // tensor.shape[1]
+    return np.arange(first * size, end * size)
+
+
+def _folded(memory: _Memory, tensor: Tensor, touched: Bytes) -> Bytes:
+    """Where bytes of a tensor are from where it starts, if only some of its rows are kept."""
+    if tensor.id not in memory.rings:
+        return touched
+    kept, _ = memory.rings[tensor.id]
+    size = tensor.nbytes // tensor.shape[1]
+    folded: Bytes = touched // size % kept * size + touched % size
+    return folded
 
 
 def footprint(access: Access) -> Bytes:

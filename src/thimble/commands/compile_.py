@@ -32,7 +32,9 @@ def command(
     rung: Annotated[
         int | None, typer.Option(help="Rung of the ladder; without: the highest that costs nothing.")
     ] = None,
-    kernels: Annotated[str | None, typer.Option(help="portable, dsp or mve; without: what suits the core.")] = None,
+    kernels: Annotated[
+        str | None, typer.Option(help="portable, dsp, mve or cmsis-nn; without: what suits the core.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C names; without: the model's name.")] = None,
     package: Annotated[str, typer.Option(help="cmake, zephyr, arduino or esp-idf.")] = "cmake",
     keep_inputs: Annotated[
@@ -46,14 +48,14 @@ def command(
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report, report_compile
-    from thimble.compile import HIGHEST_RUNG
+    from thimble.compile import DEFAULT_RUNG
 
     bundle = pipeline.compile_bundle(
         model,
         output,
         board=board,
         target=target,
-        rung=HIGHEST_RUNG if rung is None else rung,
+        rung=DEFAULT_RUNG if rung is None else rung,
         kernels=kernels,
         name=name,
         package=package,

@@ -41,20 +41,22 @@ def command(
         str | None, typer.Option(help="Run on an emulated machine: mps2-an386, mps3-an547, microbit, ...")
     ] = None,
     rung: Annotated[int | None, typer.Option(help="Rung of the ladder.")] = None,
-    kernels: Annotated[str | None, typer.Option(help="portable, dsp or mve; without: what suits the machine.")] = None,
+    kernels: Annotated[
+        str | None, typer.Option(help="portable, dsp, mve or cmsis-nn; without: what suits the machine.")
+    ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Hold the outputs against the NumPy reference.")] = False,
     batch: Annotated[int | None, typer.Option(min=1, help="Size of a dynamic batch dimension.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report, report_compile
-    from thimble.compile import HIGHEST_RUNG
+    from thimble.compile import DEFAULT_RUNG
     from thimble.inference import write_outputs
 
     outcome = pipeline.run(
         model,
         inputs or (),
-        rung=HIGHEST_RUNG if rung is None else rung,
+        rung=DEFAULT_RUNG if rung is None else rung,
         as_float=as_float,
         machine=emulate,
         compare=compare,

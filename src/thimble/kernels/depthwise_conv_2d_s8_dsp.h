@@ -11,7 +11,6 @@
 #define THIMBLE_DEPTHWISE_CONV_2D_S8_DSP_H
 
 #include "dot_dsp.h"
-#include "requantize_dsp.h"
 
 typedef struct {
   thimble_image in, out;
@@ -123,7 +122,9 @@ THIMBLE_INLINE void thimble_depthwise_row(const THIMBLE_FLASH thimble_depthwise_
                                           const THIMBLE_FLASH int32_t *channel, int8_t *out) {
   for (int32_t x = 0; x < p->out.width / 2; x++) {
     const thimble_depthwise_sums sum = thimble_depthwise_two(p, band, filter, channel[0]);
-    thimble_requantize_pair(&p->output, sum.a, sum.b, channel + 1, out, out + p->out.pixel);
+    const int8_t a = thimble_requantize(&p->output, sum.a, channel + 1);
+    out[p->out.pixel] = thimble_requantize(&p->output, sum.b, channel + 1);
+    out[0] = a;
     band += p->stride_w * p->kernel_h;
     out += 2 * p->out.pixel;
   }

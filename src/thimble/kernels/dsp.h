@@ -76,6 +76,18 @@ THIMBLE_INLINE int32_t thimble_high_mla(int32_t x, int32_t y, int32_t sum) {
   __asm__("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(sum));
   return r;
 }
+/* The same, rounded down. */
+THIMBLE_INLINE int32_t thimble_high_mla_floor(int32_t x, int32_t y, int32_t sum) {
+  int32_t r;
+  __asm__("smmla %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(sum));
+  return r;
+}
+/* Both pairs of bytes swapped. */
+THIMBLE_INLINE uint32_t thimble_swap(uint32_t x) {
+  uint32_t r;
+  __asm__("rev16 %0, %1" : "=r"(r) : "r"(x));
+  return r;
+}
 /* Clamped to int8. */
 THIMBLE_INLINE int32_t thimble_ssat8(int32_t x) {
   int32_t r;
@@ -117,6 +129,10 @@ THIMBLE_INLINE int32_t thimble_high_mla(int32_t x, int32_t y, int32_t sum) {
   const int64_t product = (int64_t)x * y + ((int64_t)1 << 31);
   return (int32_t)((uint32_t)sum + (uint32_t)(product >> 32));
 }
+THIMBLE_INLINE int32_t thimble_high_mla_floor(int32_t x, int32_t y, int32_t sum) {
+  return (int32_t)((uint32_t)sum + (uint32_t)(((int64_t)x * y) >> 32));
+}
+THIMBLE_INLINE uint32_t thimble_swap(uint32_t x) { return (x & 0x00FF00FFu) << 8 | (x >> 8 & 0x00FF00FFu); }
 THIMBLE_INLINE int32_t thimble_ssat8(int32_t x) { return thimble_clamp(x, -128, 127); }
 
 #endif
@@ -128,9 +144,11 @@ THIMBLE_INLINE uint32_t thimble_load(const int8_t *p) {
   return word;
 }
 
-/* Unroll the loop that follows. */
-#if defined(__clang__)
+/* Unroll the loop that follows. clang warns where it cannot, as for loops whose end is a parameter in shared code. */
+#if defined(__clang__) && !defined(THIMBLE_SHARE_KERNELS)
 #define THIMBLE_UNROLL(n) _Pragma("unroll")
+#elif defined(__clang__)
+#define THIMBLE_UNROLL(n)
 #elif defined(__GNUC__) && __GNUC__ >= 8
 #define THIMBLE_PRAGMA(x) _Pragma(#x)
 #define THIMBLE_UNROLL(n) THIMBLE_PRAGMA(GCC unroll n)

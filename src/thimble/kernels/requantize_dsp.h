@@ -1,50 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TFLM's requantization of a doubled sum in three or four instructions, bit for bit.
+/* TFLM's requantization in three to five instructions, bit for bit.
  *
- * TFLM computes r = floor(a * m / 2^31 + 1/2), then r / 2^n to nearest, ties away from zero (n >= 1). The first step is
- * the high half of 2a * m, rounded: one SMMLAR, which adds the constant of the second step as well:
- * (r + 2^(n-1) - (r < 0)) >> n. Where a is not doubled, the high half of a * (2m - 2^32) plus a is the same. The sign of a may stand for that of r, as they differ only where r is 0, and 0 and -1
- * both end as 0. The zero point is added as zero << n before the shift. Where the lower clamp is at or above the zero
- * point (RELU), the sign does not matter. Source: see fixed_point.h. */
+ * TFLM computes v = floor(a * m / 2^31 + 1/2), then v / 2^n to nearest, ties away from zero:
+ * floor((v + 2^(n-1) - (v < 0)) / 2^n). The sign of a may stand for that of v, as they differ only where v is 0, and 0
+ * and -1 both end as 0. Where the lower clamp is at or above the zero point (RELU), the sign does not matter.
+ *
+ * Packed sums are A = 256 a. Nested floors are one, so with y = floor(A * m / 2^32), one SMMLA, the result is
+ * floor((y + 2^6 + 2^(6+n) - 128 (a < 0)) / 2^(7+n)). That also serves n <= 0, a multiplication by 2^-n, with 2^(6+n)
+ * for the constant and no correction for negative sums.
+ * Doubled sums are A = 2 a, with n >= 1. Then v is the high half of A * m, rounded, one SMMLAR, and the result is
+ * (v + 2^(n-1) - (a < 0)) >> n.
+ * The zero point is in the constant. Source: see fixed_point.h. */
 #ifndef THIMBLE_REQUANTIZE_DSP_H
 #define THIMBLE_REQUANTIZE_DSP_H
 
 #include "dsp.h"
 
-/* Per channel there are a bias (with what the input's zero point contributes; doubled where sums are), a multiplier (m,
- * or 2 m - 2^32), an offset (2^(shift - 1) + (zero << shift)) and a shift to the right. */
+/* Per channel there are a bias (with what the input's zero point contributes, in the sums' unit) and a scale:
+ * multiplier, constant, and a word whose low byte is the shift to the right, the rest what negative sums add. */
 typedef struct {
   int32_t low, high;
   int32_t positive; /* 1 where results below the zero point are clamped anyway */
-  int32_t doubled;  /* 1 where sums are twice what TFLM's are; else the multiplier is 2 m - 2^32, and the sum is added */
+  int32_t packed;   /* sums are 256 times what TFLM's are; else twice */
 } thimble_output;
 
-/* What is added to the product: the offset, the sum where it is not doubled, and less one where it is negative. */
-THIMBLE_INLINE int32_t thimble_constant(const THIMBLE_FLASH thimble_output *p, int32_t sum, int32_t offset) {
-  const uint32_t constant = (uint32_t)offset + (p->doubled ? 0u : (uint32_t)sum);
-  return (int32_t)(p->positive ? constant : constant + (uint32_t)(sum >> 31));
+#define THIMBLE_SCALE_WORDS 3
+
+/* One sum to a result that is not clamped yet. */
+THIMBLE_INLINE int32_t thimble_scaled_sum(const THIMBLE_FLASH thimble_output *p, int32_t sum, int32_t multiplier,
+                                          int32_t constant, int32_t last) {
+  const uint32_t correction = p->positive ? 0u : (uint32_t)((last & (sum >> 31)) >> 8);
+  const int32_t addend = (int32_t)((uint32_t)constant + correction);
+  const int32_t scaled = p->packed ? thimble_high_mla_floor(sum, multiplier, addend)
+                                   : thimble_high_mla(sum, multiplier, addend);
+  return scaled >> (last & 0xFF);
 }
 
 THIMBLE_INLINE int32_t thimble_saturate(const THIMBLE_FLASH thimble_output *p, int32_t x) {
   return p->low == -128 && p->high == 127 ? thimble_ssat8(x) : thimble_clamp(x, p->low, p->high);
 }
 
-/* One sum; `scale` is multiplier, offset and shift of its channel. */
+/* One sum to an output. */
 THIMBLE_INLINE int8_t thimble_requantize(const THIMBLE_FLASH thimble_output *p, int32_t sum,
                                          const THIMBLE_FLASH int32_t *scale) {
-  const int32_t scaled = thimble_high_mla(sum, scale[0], thimble_constant(p, sum, scale[1])) >> scale[2];
-  return (int8_t)thimble_saturate(p, scaled);
+  return (int8_t)thimble_saturate(p, thimble_scaled_sum(p, sum, scale[0], scale[1], scale[2]));
 }
 
-/* Two sums of one channel. Both are ready before one is stored, as a store may be to anything for all the compiler
- * knows, and it would read the scale again. */
-THIMBLE_INLINE void thimble_requantize_pair(const THIMBLE_FLASH thimble_output *p, int32_t a, int32_t b,
-                                            const THIMBLE_FLASH int32_t *scale, int8_t *first, int8_t *second) {
-  const int32_t multiplier = scale[0], offset = scale[1], shift = scale[2];
-  const int32_t x = thimble_saturate(p, thimble_high_mla(a, multiplier, thimble_constant(p, a, offset)) >> shift);
-  const int32_t y = thimble_saturate(p, thimble_high_mla(b, multiplier, thimble_constant(p, b, offset)) >> shift);
-  *first = (int8_t)x;
-  *second = (int8_t)y;
-}
+/* In assembly: the accumulator %0 by multiplier r9, constant r10 and last word r11 of a scale; r12 is free. */
+#define THIMBLE_ASM_SCALE "ldmia.w r0!, {r9, r10, r11}\n\t"
+#define THIMBLE_ASM_TIE(a) "and r12, r11, " a ", asr #31\n\tadd r12, r10, r12, asr #8\n\t"
+#define THIMBLE_ASM_SHIFT(a) "asr.w " a ", " a ", r11\n\tssat " a ", #8, " a "\n\t"
+#define THIMBLE_ASM_POSITIVE(a) "smmla " a ", " a ", r9, r10\n\t" THIMBLE_ASM_SHIFT(a)
+#define THIMBLE_ASM_PACKED(a) THIMBLE_ASM_TIE(a) "smmla " a ", " a ", r9, r12\n\t" THIMBLE_ASM_SHIFT(a)
+#define THIMBLE_ASM_DOUBLED(a) THIMBLE_ASM_TIE(a) "smmlar " a ", " a ", r9, r12\n\t" THIMBLE_ASM_SHIFT(a)
+
+/* Two results to the range [r9, r10], each given in both halves of its word; r12 is free. */
+#define THIMBLE_ASM_CLAMP(a, b)                                                                  \
+  "pkhbt " a ", " a ", " b ", lsl #16\n\tssub16 r12, " a ", r9\n\tsel " a ", " a ", r9\n\t"      \
+  "ssub16 r12, r10, " a "\n\tsel " a ", " a ", r10\n\tasr.w " b ", " a ", #16\n\t"
 
 #endif

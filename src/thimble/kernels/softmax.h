@@ -27,13 +27,14 @@ THIMBLE_INLINE uint32_t thimble_softmax_power(const THIMBLE_FLASH thimble_softma
 THIMBLE_INLINE void thimble_softmax(const THIMBLE_FLASH thimble_softmax_params *p, const void *in,
                                     const THIMBLE_FLASH int32_t *powers, void *out, int32_t in_type,
                                     int32_t out_type) {
-  for (int32_t first = 0; first < p->rows * p->length; first += p->length) {
+  for (int32_t row = 0; row < p->rows; row++) {
+    const int32_t first = row * p->length, end = first + p->length;
     int32_t largest = thimble_get(in, first, in_type);
-    for (int32_t i = first + 1; i < first + p->length; i++) {
+    for (int32_t i = first; i < end; i++) {
       largest = thimble_max(largest, thimble_get(in, i, in_type));
     }
     uint32_t sum = 0; /* Q12 */
-    for (int32_t i = first; i < first + p->length; i++) {
+    for (int32_t i = first; i < end; i++) {
       sum += (thimble_softmax_power(p, powers, largest - thimble_get(in, i, in_type)) + 2048u) >> 12;
       if (p->length > 8191 && sum > UINT32_MAX - 0x80000u) {
         sum = UINT32_MAX - 0x80000u;
@@ -42,7 +43,7 @@ THIMBLE_INLINE void thimble_softmax(const THIMBLE_FLASH thimble_softmax_params *
     int32_t zeros;
     const int32_t inverse = thimble_reciprocal(sum, &zeros);
     const int32_t right = p->right + 12 - zeros;
-    for (int32_t i = first; i < first + p->length; i++) {
+    for (int32_t i = first; i < end; i++) {
       const uint32_t power = thimble_softmax_power(p, powers, largest - thimble_get(in, i, in_type));
       const uint32_t share = (uint32_t)thimble_product(inverse, (int32_t)power);
       const int32_t scaled = right > 31 ? 0 : (int32_t)((share + ((uint32_t)1 << (right - 1))) >> right);

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from thimble.ir import Activation, DType
 from thimble.kernel import KernelCall, Site
+from thimble.ops import cmsis_nn
 from thimble.ops.arithmetic import QUANTIZED, accept, plain, summed
 from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Binary
@@ -33,7 +34,7 @@ class Add(Binary):
             return plain_f32(site, "add_f32", activation)
         if dtype is DType.INT32:
             return plain_s32(site, "add_s32")
-        return lowered_sum(site, self, 1, activation)
+        return cmsis_nn.added(site, activation) or lowered_sum(site, self, 1, activation)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Sum, rescaled to the output; int32 without a scale.

@@ -9,12 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import Activation, Attrs, DType, Quant, Shape, Tensor, require
+from thimble.ir import Activation, Attrs, DType, Quant, Rows, Shape, Tensor, require
 from thimble.kernel import KernelCall, Site, whole
 from thimble.ops.legacy import is_legacy, to_unsigned
 from thimble.ops.lowering import packed
 from thimble.ops.movement import WIDE, moved, same_quant, shaped, unsupported
 from thimble.ops.numerics import Array, Call, quant_of
+from thimble.ops.rows import same_rows
 from thimble.ops.shapes import axis_of, joined, operand
 from thimble.ops.strided import Block, block, copies
 
@@ -36,6 +37,9 @@ class Concatenation(Attrs):
 
     def values(self, inputs: tuple[Tensor | None, ...]) -> tuple[int, ...] | None:
         return joined(inputs) if self.axis == 0 else None
+
+    def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+        return same_rows(inputs, output) if axis_of(self.axis, len(output.shape)) == 3 else None
 
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
         """A call per operand. Kernels: `copy.h`, `strided_copy.h`; `lookup_rows.h` where legacy uint8 is rescaled."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
+from thimble.ir import Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
 from thimble.kernel import KernelCall, Site
 from thimble.ops.convolution import (
     WITH_WEIGHTS,
@@ -22,6 +22,7 @@ from thimble.ops.convolution import (
 )
 from thimble.ops.convolve_s8 import conv_s8
 from thimble.ops.numerics import Array, Call
+from thimble.ops.rows import is_image, window_rows
 from thimble.ops.shapes import operand, window
 from thimble.ops.weighted import Layer, Window, multipliers, weight_values
 from thimble.ops.weighted_wide import conv_wide, fixed
@@ -50,6 +51,13 @@ class Conv2D(Attrs):
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
         return outputs[0].elements * math.prod(operand(inputs, 1, "filters").shape[1:])
+
+    def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+        x, filters = operand(inputs, 0, "input"), operand(inputs, 1, "filters")
+        if not is_image(x):
+            return None
+        kernel, stride, dilation = filters.shape[1], self.stride_h, self.dilation_h_factor
+        return (window_rows(x, output, kernel, stride, self.padding, dilation), *[None] * (len(inputs) - 1))
 
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
         """Kernels: those of `convolve_s8.py`, or of `weighted_wide.py` for other types."""

@@ -10,36 +10,45 @@ from dataclasses import replace
 
 from thimble.ir import DType
 from thimble.kernel import Data, Fields, Flavour, KernelCall, whole
+from thimble.ops import weighted_cmsis as cmsis
 from thimble.ops import weighted_dsp as dsp
 from thimble.ops import weighted_mve as mve
 from thimble.ops.lowering import channel_table, image, packed
-from thimble.ops.requantized import conv_filters, depthwise_filters
+from thimble.ops.requantized import depthwise_rows, filter_rows, requantizable
 from thimble.ops.weighted import Layer, legacy_zero
 
 
 def conv_s8(layer: Layer) -> tuple[KernelCall, ...]:
     """A convolution, one call per batch."""
     flavour = layer.site.flavour
-    filters = conv_filters(layer) if flavour in (Flavour.DSP, Flavour.MVE) else None
-    if filters is None:
-        return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
+    theirs = cmsis.conv(layer) if flavour.calls_cmsis_nn else None
+    if theirs is not None:
+        return theirs
     if flavour is Flavour.MVE:
-        return _calls(layer, *mve.conv(layer, filters))
-    if _is_vector(layer):
-        return _calls(layer, *dsp.fully_connected(layer, filters), rows=0)
-    return _calls(layer, *dsp.conv(layer, filters))
+        filters = requantizable(layer, filter_rows(layer))
+        if filters is not None:
+            return _calls(layer, *mve.conv(layer, filters))
+    if flavour is Flavour.DSP:
+        vector = _is_vector(layer)
+        kernel = dsp.fully_connected(layer) if vector else dsp.conv(layer)
+        if kernel is not None:
+            return _calls(layer, *kernel, rows=0 if vector else None)
+    return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
 
 
 def depthwise_s8(layer: Layer) -> tuple[KernelCall, ...]:
     """A depthwise convolution, one call per batch; of a single channel it is a convolution."""
-    if layer.shapes[0][3] == 1:
-        return conv_s8(replace(layer, weights=layer.weights.transpose(3, 1, 2, 0)))
     flavour = layer.site.flavour
-    filters = depthwise_filters(layer) if flavour in (Flavour.DSP, Flavour.MVE) else None
+    if layer.shapes[0][3] == 1 and flavour is not Flavour.CMSIS_NN:  # without Helium it has a function for that
+        return conv_s8(replace(layer, weights=layer.weights.transpose(3, 1, 2, 0)))
+    theirs = cmsis.depthwise(layer) if flavour.calls_cmsis_nn else None
+    if theirs is not None:
+        return theirs
+    filters = requantizable(layer, depthwise_rows(layer)) if flavour in (Flavour.DSP, Flavour.MVE) else None
     if filters is not None and flavour is Flavour.MVE and mve.suits_depthwise(layer, filters):
         return _calls(layer, *mve.depthwise(layer, filters))
     if filters is not None and flavour is Flavour.DSP and dsp.suits_depthwise(layer):
-        return _calls(layer, *dsp.depthwise(layer, filters))
+        return tuple(replace(call, scattered=True) for call in _calls(layer, *dsp.depthwise(layer, filters)))
     return _calls(layer, "depthwise_conv_2d_s8", *_plain_depthwise(layer))
 
 

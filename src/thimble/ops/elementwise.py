@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.ir import Attrs, Shape, Tensor
+from thimble.ir import Attrs, Rows, Shape, Tensor
+from thimble.ops.rows import same_rows
 from thimble.ops.shapes import broadcast, operand
 
 
@@ -16,6 +17,9 @@ class Unary(Attrs):
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         return (operand(inputs, 0, "input").shape,)
 
+    def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+        return same_rows(inputs, output)
+
 
 @dataclass(frozen=True, slots=True)
 class Binary(Attrs):
@@ -23,3 +27,6 @@ class Binary(Attrs):
 
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         return (broadcast(operand(inputs, 0, "left").shape, operand(inputs, 1, "right").shape),)
+
+    def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+        return same_rows(inputs, output)

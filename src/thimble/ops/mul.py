@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from thimble.ir import Activation, DType
 from thimble.kernel import KernelCall, Site
+from thimble.ops import cmsis_nn
 from thimble.ops.arithmetic import QUANTIZED, accept, centred, plain, rescaled, scale_of, stored
 from thimble.ops.bytewise import bytewise, is_bytewise
 from thimble.ops.elementwise import Binary
@@ -30,7 +31,9 @@ class Mul(Binary):
         dtype = common_type(site, DType.FLOAT32, DType.INT32, *QUANTIZED)
         if dtype is DType.FLOAT32:
             return plain_f32(site, "mul_f32", activation)
-        return plain_s32(site, "mul_s32", activation) if dtype is DType.INT32 else product(site, activation)
+        if dtype is DType.INT32:
+            return plain_s32(site, "mul_s32", activation)
+        return cmsis_nn.multiplied(site, activation) or product(site, activation)
 
     def reference(self, call: Call) -> tuple[Array, ...]:
         """Product, rescaled to the output; int32 without a scale wraps around.

@@ -10,13 +10,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import Activation, Attrs, DType, Padding, Shape, Tensor, require
+from thimble.ir import Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
 from thimble.kernel import Fields, Flavour, KernelCall, Site, whole
+from thimble.ops import cmsis_nn
 from thimble.ops.convolution import margin, taps
 from thimble.ops.legacy import is_legacy
 from thimble.ops.lowering import image
 from thimble.ops.numerics import BOUNDS, Array, activation_range, limits
+from thimble.ops.rows import is_image, window_rows
 from thimble.ops.shapes import operand, window
+from thimble.ops.weighted import Window
 
 POOLED = ((DType.FLOAT32,), (DType.INT8,), (DType.INT16,), (DType.UINT8,))
 """Types that have a reference; uint8 is LiteRT's, the others are TFLM's."""
@@ -47,6 +50,12 @@ class Pool2D(Attrs):
         cols = window(x[2], self.filter_width, self.stride_w, self.padding)
         return ((x[0], rows, cols, x[3]),)
 
+    def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+        x = operand(inputs, 0, "input")
+        if not is_image(x):
+            return None
+        return (window_rows(x, output, self.filter_height, self.stride_h, self.padding),)
+
     def cells(self, x: Array, fill: float = 0) -> Iterator[Array]:
         """For each tap of the window the cells `[N,H',W',C]` under it, `fill` outside the input."""
         kernel, stride = (self.filter_height, self.filter_width), (self.stride_h, self.stride_w)
@@ -66,6 +75,10 @@ class Pool2D(Attrs):
         if x.dtype not in types or output.dtype is not x.dtype:
             names = ", ".join(dtype.label for dtype in types)
             raise site.unsupported(f"{x.dtype.label} giving {output.dtype.label}; {names} giving the same type can be")
+        over = Window((self.filter_height, self.filter_width), (self.stride_h, self.stride_w), padding=self.padding)
+        theirs = cmsis_nn.pooled(site, kernel, over, self.fused_activation_function)
+        if theirs is not None:
+            return theirs
         name = f"{kernel}_{SUFFIXES[x.dtype]}"
         struct = "pool_2d_f32" if x.dtype is DType.FLOAT32 else "pool_2d"
         packed = name == "max_pool_2d_s8" and site.flavour in (Flavour.DSP, Flavour.MVE) and x.shape[3] % 4 == 0

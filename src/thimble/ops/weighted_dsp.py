@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from thimble.ir import Array, DType
-from thimble.kernel import Fields
+from thimble.kernel import Data, Fields
 from thimble.ops.lowering import image, packed
 from thimble.ops.numerics import activation_range, quant_of
-from thimble.ops.requantized import Filters, Kernel
+from thimble.ops.requantized import Filters, Kernel, filter_rows, packs, requantizable
 from thimble.ops.weighted import Layer
+
+TILE_WORDS = 7
+"""Of work space per group of taps: two for each of three patches, and one for a window."""
 
 
 def suits_depthwise(layer: Layer) -> bool:
@@ -19,22 +24,24 @@ def suits_depthwise(layer: Layer) -> bool:
     return before == layer.channels >= 4 and over.kernel[1] == 3 and over.stride[1] <= 2 and over.dilation == (1, 1)
 
 
-def channel_rows(layer: Layer, filters: Filters, *, doubled: bool) -> Array:
-    """Per filter bias, multiplier, offset and shift, as kernels/requantize_dsp.h has them."""
-    after = quant_of(layer.site.outputs[0]).zero_point[0]
-    rows = []
-    for bias, (mantissa, right) in zip(filters.bias.tolist(), filters.channels, strict=True):
-        offset = (1 << (right - 1)) + (after << right)
-        rows.append((bias * (2 if doubled else 1), mantissa if doubled else 2 * mantissa - (1 << 32), offset, right))
-    return np.array(rows, np.int64)
-
-
-def output_range(layer: Layer, *, doubled: bool) -> Fields:
+def output_range(layer: Layer, *, packed: bool) -> Fields:
     """The members of a thimble_output."""
     output = layer.site.outputs[0]
     low, high = activation_range(layer.activation, output)
     positive = int(low >= quant_of(output).zero_point[0])
-    return ("low", low), ("high", high), ("positive", positive), ("doubled", int(doubled))
+    return ("low", low), ("high", high), ("positive", positive), ("packed", int(packed))
+
+
+def scales(layer: Layer, filters: Filters, *, packed: bool) -> Array:
+    """Per filter multiplier, constant, and shift with what negative sums add, as kernels/requantize_dsp.h has them."""
+    after = quant_of(layer.site.outputs[0]).zero_point[0]
+    rows = []
+    for mantissa, right in filters.channels:
+        tie, shift = (128, right + 7) if packed else (1, right)
+        twice = right >= 1  # rounded twice, else once
+        constant = ((2 * after + 1) << (shift - 1)) + (tie // 2 if twice else 0)
+        rows.append((mantissa, constant, shift - (tie << 8 if twice else 0)))
+    return np.array(rows, np.int64)
 
 
 def depthwise(layer: Layer, filters: Filters) -> Kernel:
@@ -49,57 +56,112 @@ def depthwise(layer: Layer, filters: Filters) -> Kernel:
         *((name, over[name]) for name in ("kernel_h", "stride_h", "stride_w", "pad_top", "pad_left")),
         ("pairs", pairs),
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
-        ("output", output_range(layer, doubled=True)),
+        ("output", output_range(layer, packed=False)),
     )
     weights = packed("weights", DType.INT8, filters.values.T)
-    constants = (weights, packed("channels", DType.INT32, channel_rows(layer, filters, doubled=True)))
+    channels = np.column_stack([wrapped(2 * filters.bias), scales(layer, filters, packed=False)])
+    constants = (weights, packed("channels", DType.INT32, channels))
     return "depthwise_conv_2d_s8_dsp", constants, fields, 4 * (4 * rows * pairs + 4 * 4 * rows)
 
 
-def conv(layer: Layer, filters: Filters) -> Kernel:
-    """Filters in pairs, with all that is read along with them. Work space for two patches and a window."""
+def conv(layer: Layer) -> Kernel | None:
+    """Filters in pairs. Work space for three patches and a window."""
+    streams = _streams(layer, 2)
+    if streams is None:
+        return None
+    constant, is_packed = streams
     before, after = layer.shapes
-    taps = filters.values.shape[1]
+    kernel, depth = layer.over.kernel, layer.weights.shape[3]
+    taps = kernel[0] * kernel[1] * depth
     groups = -(-taps // 4)
-    doubled = 2 * groups < layer.channels  # two instructions per word of a patch, or one per output
     fields = (
         ("in", image(before)),
         ("out", image(after)),
         *layer.over.fields(before),
-        ("depth", before[3]),
+        ("depth", depth),
         ("taps", taps),
         ("groups", groups),
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
-        ("output", output_range(layer, doubled=doubled)),
+        ("inside", int(_stays_inside(layer))),
+        ("output", output_range(layer, packed=is_packed)),
     )
-    rows = channel_rows(layer, filters, doubled=doubled)
-    streams = []
-    for first in range(0, layer.channels, 2):
-        both = slice(first, first + 2)
-        streams += [rows[both, 0], interleaved(filters.values[both]), rows[both, 1:].reshape(-1)]
-    return "conv_2d_s8_dsp", (packed("filters", DType.INT32, np.concatenate(streams)),), fields, groups * 20
+    return "conv_2d_s8_dsp", (constant,), fields, groups * 4 * TILE_WORDS
 
 
-def fully_connected(layer: Layer, filters: Filters) -> Kernel:
-    """For an input and output of one pixel: filters in fours. Work space for the input as int16."""
-    units, depth = filters.values.shape
+def fully_connected(layer: Layer) -> Kernel | None:
+    """For an output of one pixel whose window is the whole input: filters in fours. Work space for the input."""
+    streams = _streams(layer, 4)
+    if streams is None:
+        return None
+    constant, is_packed = streams
+    depth = layer.weights[0].size
     groups = -(-depth // 4)
-    fields = (
-        ("depth", depth),
-        ("units", units),
-        ("groups", groups),
-        ("output", output_range(layer, doubled=False)),
-    )
-    whole = units // 4 * 4
-    blocks = [filters.values[at : at + 4] for at in range(0, whole, 4)] + [row[None] for row in filters.values[whole:]]
-    weights = packed("weights", DType.INT32, np.concatenate([interleaved(block) for block in blocks]))
-    channels = packed("channels", DType.INT32, channel_rows(layer, filters, doubled=False))
-    return "fully_connected_s8_dsp", (weights, channels), fields, groups * 8
+    output = output_range(layer, packed=is_packed)
+    fields = (("depth", depth), ("units", layer.channels), ("groups", groups), ("output", output))
+    return "fully_connected_s8_dsp", (constant,), fields, groups * 8
 
 
-def interleaved(filters: Array) -> Array:
-    """Filters `[O,taps]` as words of four taps, the last one filled up: word by word of all filters."""
-    count, taps = filters.shape
-    words = np.zeros((count, -(-taps // 4) * 4), np.int8)
-    words[:, :taps] = filters
-    return np.frombuffer(words.reshape(count, -1, 4).transpose(1, 0, 2).tobytes(), "<i4").astype(np.int64)
+def _stays_inside(layer: Layer) -> bool:
+    """Whether all taps of all windows are in the image."""
+    before, after = layer.shapes
+    over = layer.over
+    fields = dict(over.fields(before))
+    spans = zip(before[1:3], after[1:3], over.kernel, over.stride, over.dilation, strict=True)
+    reaches = ((n - 1) * stride + (taps - 1) * dilation < size for size, n, taps, stride, dilation in spans)
+    return fields["pad_top"] == fields["pad_left"] == 0 and all(reaches)
+
+
+def _streams(layer: Layer, block: int) -> tuple[Data, bool] | None:
+    """All filters with their biases and scales, `block` at a time and the rest alone; and whether sums are packed."""
+    rows = filter_rows(layer)
+    filters = requantizable(layer, rows, packs)
+    halves = _mixed(filters.values) if filters is not None else None
+    if filters is not None and halves is not None:
+        words, bias, is_packed = halves, _packed_bias(filters), True
+    else:
+        filters = requantizable(layer, rows)
+        if filters is None:
+            return None
+        words, bias, is_packed = _grouped(filters.values), 2 * filters.bias, False
+    pieces = list(_pieces(words, wrapped(bias), scales(layer, filters, packed=is_packed), block))
+    return packed("filters", DType.INT32, np.concatenate(pieces)), is_packed
+
+
+def _pieces(words: Array, bias: Array, rows: Array, block: int) -> Iterator[Array]:
+    """Per block biases, words `[filters,groups]` interleaved, and scales."""
+    whole = len(words) // block * block
+    starts = [*range(0, whole, block), *range(whole, len(words))]
+    for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
+        yield from (bias[start:end], words[start:end].T.reshape(-1), rows[start:end].reshape(-1))
+
+
+def _grouped(filters: Array) -> Array:
+    """Filters `[O,taps]` as words `[O,groups]` of four taps, the last one filled up."""
+    return np.frombuffer(_filled(filters).astype(np.int8).tobytes(), "<i4").reshape(len(filters), -1).astype(np.int64)
+
+
+def _mixed(filters: Array) -> Array | None:
+    """The same with each two taps as one halfword, 256 times the second plus the first; None where one does not fit."""
+    taps = _filled(filters)
+    halves = 256 * taps[:, 1::2] + taps[:, 0::2]
+    if halves.min(initial=0) < -(1 << 15) or halves.max(initial=0) >= 1 << 15:
+        return None
+    return np.frombuffer(halves.astype("<i2").tobytes(), "<i4").reshape(len(filters), -1).astype(np.int64)
+
+
+def _packed_bias(filters: Filters) -> Array:
+    """Biases of packed sums: 256 times those of sums, less what the form of the factors adds."""
+    taps = _filled(filters.values)
+    even, odd = taps[:, 0::2].sum(axis=1), taps[:, 1::2].sum(axis=1)
+    return 256 * (filters.bias - 128 * odd) - 255 * even
+
+
+def _filled(filters: Array) -> Array:
+    """Filters with zeros behind them up to whole words."""
+    return np.pad(filters, ((0, 0), (0, -filters.shape[1] % 4)))
+
+
+def wrapped(values: Array) -> Array:
+    """What int32 keeps."""
+    kept: Array = (values.astype(np.int64) + (1 << 31)) % (1 << 32) - (1 << 31)
+    return kept

@@ -11,34 +11,16 @@ Source: TFLM at 90b983c, `tensorflow/lite/micro/kernels/cmsis_nn/`, built for sp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from thimble.ir import DType, Padding, Shape, Tensor
+from thimble.ops.cmsis_sizes import Pair, Slide, average_pool_s8, convolve_s8, depthwise_s8, im2col_s8, up
 from thimble.tflm import reference
 from thimble.tflm.kernels import Node, UnpredictableError, Use, flat, is_constant, is_quantized
 
-_MVE_BLOCK = 124  # CH_IN_BLOCK_MVE: channels that the depthwise kernel takes at a time
 _MANY_CHANNELS = 16  # REVERSE_TCOL_EFFICIENT_THRESHOLD
 
 
-class _Pair(NamedTuple):
-    """Height and width."""
-
-    h: int
-    w: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """Stride, dilation and padding of a convolution."""
-
-    stride: _Pair
-    dilation: _Pair
-    padding: _Pair
-
-
-def _padding(node: Node, data: Shape, filters: Shape, stride: _Pair, dilation: _Pair) -> _Pair:
+def _padding(node: Node, data: Shape, filters: Shape, stride: Pair, dilation: Pair) -> Pair:
     """Rows above and columns left of the image. Source: tensorflow/lite/kernels/padding.h."""
 
     def one(size: int, taps: int, step: int, spread: int) -> int:
@@ -46,57 +28,24 @@ def _padding(node: Node, data: Shape, filters: Shape, stride: _Pair, dilation: _
         out = -(-size // step) if node.attr("padding") is Padding.SAME else (size + step - reach) // step
         return max(0, (out - 1) * step + reach - size) // 2
 
-    return _Pair(
+    return Pair(
         one(data[1], filters[1], stride.h, dilation.h),
         one(data[2], filters[2], stride.w, dilation.w),
     )
 
 
-def _window(node: Node, data: Shape, filters: Shape) -> _Window:
-    stride = _Pair(node.attr("stride_h"), node.attr("stride_w"))
-    dilation = _Pair(node.attr("dilation_h_factor"), node.attr("dilation_w_factor"))
+def _window(node: Node, data: Shape, filters: Shape) -> Slide:
+    stride = Pair(node.attr("stride_h"), node.attr("stride_w"))
+    dilation = Pair(node.attr("dilation_h_factor"), node.attr("dilation_w_factor"))
     if min(*stride, *dilation) < 1:
         raise UnpredictableError("its stride or dilation is below 1")
-    return _Window(stride, dilation, _padding(node, data, filters, stride, dilation))
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _im2col_s8(columns: int, *, mve: bool) -> int:
-    """arm_convolve_s8_get_buffer_size: four rows of int8 (MVE), or two of int16."""
-    return 4 * _up(columns, 16) if mve else 2 * _up(columns, 4) * 2
-
-
-def _row_s8(window: _Window, data: Shape, filters: Shape, out: Shape) -> int:
-    """arm_convolve_1_x_n_s8_get_buffer_size_mve: images of one row need their borders only."""
-    taps, depth, pad = filters[2], data[3], window.padding.w
-    total = (out[2] - 1) * window.stride.w + taps - data[2]
-    odd = total - 2 * int(total / 2)  # C's remainder keeps the sign
-    right = max(1, (pad + odd + window.stride.w - 1) // window.stride.w) if pad + odd != 0 else 0
-    left = max(1, (pad + window.stride.w - 1) // window.stride.w) if pad != 0 else 0
-    if right + max(out[2] - (right + left), 0) + left != out[2]:
-        return _im2col_s8(depth * taps * filters[1], mve=True)
-    before = pad * depth
-    after = right * depth if odd else before
-    return max(taps * depth + before, (taps - 1) * depth + after)
-
-
-def _convolve_s8(window: _Window, data: Shape, filters: Shape, out: Shape, *, mve: bool) -> int:
-    """arm_convolve_wrapper_s8_get_buffer_size."""
-    whole = data[3] == filters[3] and window.dilation.w == 1 and filters[1] == 1
-    if whole and filters[2] == 1 and window.dilation.h == 1 and window.padding == (0, 0):
-        return 0
-    if mve and whole and data[1] == 1 and (window.stride.w * data[3]) % 4 == 0:
-        return _row_s8(window, data, filters, out)
-    return _im2col_s8(data[3] * filters[1] * filters[2], mve=mve)
+    return Slide(stride, dilation, _padding(node, data, filters, stride, dilation))
 
 
 def _convolve_s16(data: Shape, filters: Shape, *, mve: bool) -> int:
     """arm_convolve_wrapper_s16_get_buffer_size."""
     columns = data[3] * filters[1] * filters[2]
-    return 4 * _up(columns, 8) * 2 if mve else 2 * columns * 2
+    return 4 * up(columns, 8) * 2 if mve else 2 * columns * 2
 
 
 def _some(size: int) -> tuple[int, ...]:
@@ -113,33 +62,10 @@ def conv_2d(node: Node) -> Use:
     shape, filters, out = node.shape(data, 4), node.shape(weights, 4), node.shape(node.output(), 4)
     window = _window(node, shape, filters)
     if data.dtype is DType.INT8:
-        size = _convolve_s8(window, shape, filters, out, mve=node.target.mve)
+        size = convolve_s8(window, shape, filters, out, mve=node.target.mve)
     else:
         size = _convolve_s16(shape, filters, mve=node.target.mve)
     return Use(init, reference.per_channel(node, weights, 0), _some(size))
-
-
-def _depthwise_opt(node: Node, shape: Shape, filters: Shape, *, int4: bool) -> int:
-    """arm_depthwise_conv_s8_opt_get_buffer_size, and _s4_: rows of int8 (MVE) or int16 (DSP; int4 also plain C)."""
-    taps = filters[1] * filters[2]
-    if node.target.mve:
-        return 4 * _MVE_BLOCK * taps
-    return 2 * shape[3] * taps if node.target.dsp or int4 else 0
-
-
-def _depthwise(node: Node, window: _Window, shape: Shape, filters: Shape, out: Shape) -> int:
-    """arm_depthwise_conv_wrapper_s8_get_buffer_size and _s4_."""
-    int4 = node.input(1).dtype is DType.INT4
-    if node.target.mve and not int4 and shape[3] == 1 and out[3] > 1:
-        # One input channel: run as a convolution on a transposed copy of the weights.
-        as_conv = (out[3], filters[1], filters[2], 1)
-        return _convolve_s8(window, shape, as_conv, out, mve=True) + flat(as_conv)
-    if shape[3] != out[3] or shape[0] != 1 or window.dilation != (1, 1):
-        return 0
-    small = filters[1:3] == (3, 3) and max(window.padding) <= 1
-    if small and not node.target.mve and not int4:
-        return 0
-    return _depthwise_opt(node, shape, filters, int4=int4)
 
 
 def depthwise_conv_2d(node: Node) -> Use:
@@ -153,7 +79,8 @@ def depthwise_conv_2d(node: Node) -> Use:
         return Use(init, persistent)
     shape, filters, out = node.shape(data, 4), node.shape(weights, 4), node.shape(node.output(), 4)
     window = _window(node, shape, filters)
-    return Use(init, persistent, _some(_depthwise(node, window, shape, filters, out)))
+    dsp, mve, int4 = node.target.dsp, node.target.mve, weights.dtype is DType.INT4
+    return Use(init, persistent, _some(depthwise_s8(window, shape, filters, out, dsp=dsp, mve=mve, int4=int4)))
 
 
 def fully_connected(node: Node) -> Use:
@@ -172,9 +99,9 @@ def fully_connected(node: Node) -> Use:
 
 
 def average_pool_2d(node: Node) -> Use:
-    """Source: cmsis_nn/pooling.cc; arm_avgpool_s8_get_buffer_size: a row of sums, DSP flavour only."""
+    """Source: cmsis_nn/pooling.cc."""
     depth = node.shape(node.input(), 4)[3] if is_quantized(node.input()) else 0
-    sums = 4 * depth if node.target.dsp and not node.target.mve else 0
+    sums = average_pool_s8(depth, dsp=node.target.dsp, mve=node.target.mve)
     return Use((node.sizeof("CmsisPooling"),), (), _some(sums))
 
 
@@ -212,10 +139,10 @@ def batch_matmul(node: Node) -> Use:
 def _transpose_conv_s8(node: Node, data: Tensor, weights: Tensor) -> tuple[int, int]:
     """arm_transpose_conv_s8_get_buffer_size and _get_reverse_conv_buffer_size."""
     shape, filters = node.shape(data, 4), node.shape(weights, 4)
-    stride = _Pair(node.attr("stride_h"), node.attr("stride_w"))
+    stride = Pair(node.attr("stride_h"), node.attr("stride_w"))
     if max(stride) <= 2 and shape[3] > _MANY_CHANNELS:
         columns = flat(filters[1:])
-        return _im2col_s8(columns, mve=node.target.mve), columns * filters[0]
+        return im2col_s8(columns, mve=node.target.mve), columns * filters[0]
     # The width of the filter is compared with the stride's height, as in CMSIS-NN.
     row = ((shape[2] - 1) * stride.w + max(filters[2], stride.h)) * filters[0]
     return 4 * row * max(filters[1], stride.h), 0

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instructions of one inference on emulated processors, beside TFLM with CMSIS-NN and TFLM's reference kernels.
+
+    python benchmarks/instructions.py MODELS_DIR --tflm FOLDER [--only PATTERN] [--part all|bars|more|plain]
+
+Both sides are compiled by the same GCC at -O2 and run on the same input: noise from a fixed seed. `tflm_build.py` says
+what FOLDER holds. The models are the five of the bars and, chosen by a rule and not by their results, all other int8
+models below one megabyte that TFLM runs. Exit code 1 when outputs differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflm_build import (
+    M0,
+    M3,
+    M4,
+    M55,
+    MLPERF,
+    NAMES,
+    RISCV,
+    Peer,
+    arguments,
+    chosen,
+    geometric_mean,
+    header,
+    int8_models,
+    measured,
+    row,
+    same,
+    tflm,
+)
+
+from thimble.errors import ThimbleError
+
+BARS = {M4: dict.fromkeys(MLPERF, 0.5) | {"ad01_int8": 0.75}, M55: dict.fromkeys(MLPERF, 0.75)}
+"""Highest ratio to TFLM with CMSIS-NN."""
+PLAIN_BAR = 0.4
+"""Highest ratio to TFLM's reference kernels on processors without packed arithmetic."""
+MEAN_BAR = 0.55
+"""Highest geometric mean over the other models on Cortex-M4."""
+
+
+def table(paths: Sequence[Path], folder: Path, machine: str, kernels: str, bars: dict[str, float]) -> bool:
+    """Print one processor's table; whether all outputs were equal."""
+    print(f"\n## {NAMES[machine]}, TFLM with {'CMSIS-NN' if kernels == 'cmsis-nn' else 'its reference kernels'}\n")
+    print(header("model", "TFLM", "Thimble", "ratio", "bar", "outputs equal"))
+    ratios, good, refused = [], True, []
+    for path in paths:
+        theirs = tflm(folder, path, machine, kernels)
+        if isinstance(theirs, str):
+            refused.append(f"{path.stem} ({theirs})")
+            continue
+        ours, equal = _ours(path, machine, theirs)
+        good = good and equal == "yes"
+        if ours is None:
+            print(row(path.stem, theirs.instructions, "–", "–", "", equal), flush=True)
+            continue
+        ratio = ours / theirs.instructions
+        ratios.append(ratio)
+        bar = bars.get(path.stem)
+        said = "" if bar is None else f"{bar:.2f} {'met' if ratio <= bar else '**missed**'}"
+        print(row(path.stem, theirs.instructions, ours, f"{ratio:.3f}", said, equal), flush=True)
+    print(f"\nGeometric mean of {len(ratios)} ratios: {geometric_mean(ratios):.3f}.")
+    if refused:
+        print(f"Not run by TFLM: {', '.join(refused)}.")
+    return good
+
+
+def _ours(path: Path, machine: str, theirs: Peer) -> tuple[int | None, str]:
+    """Instructions, and whether the outputs are TFLM's."""
+    try:
+        _, ours = measured(path, machine)
+    except ThimbleError as error:
+        return None, f"not compiled: {str(error).splitlines()[0]}"
+    return ours.instructions, "yes" if same(ours, theirs) else "**no**"
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = arguments(__doc__)
+    parser.add_argument("--part", default="all", choices=["all", "bars", "more", "plain"])
+    given = parser.parse_args()
+    five = chosen([given.models / f"{name}.tflite" for name in MLPERF], given.only)
+    good = True
+    if given.part in {"all", "bars"}:
+        for machine in (M4, M55):
+            good &= table(five, given.tflm, machine, "cmsis-nn", BARS[machine])
+    if given.part in {"all", "more"}:
+        more = chosen(int8_models(given.models), given.only)
+        for machine in (M4, M55):
+            good &= table(more, given.tflm, machine, "cmsis-nn", {})
+            print(f"The bar is {MEAN_BAR}." if machine == M4 else "")
+    if given.part in {"all", "plain"}:
+        for machine in (M4, M0, M3, RISCV):
+            bars = dict.fromkeys(MLPERF, PLAIN_BAR) if machine != M4 else {}
+            good &= table(five, given.tflm, machine, "reference", bars)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rows of their operands the rows of a result need, for operators that can run row by row on `[1,H,W,C]`."""
+
+from __future__ import annotations
+
+from thimble.ir import Kind, Padding, Rows, Tensor
+from thimble.ops.convolution import margin
+
+
+def is_image(tensor: Tensor) -> bool:
+    """Whether rows of the tensor follow each other in memory: one image."""
+    return len(tensor.shape) == 4 and tensor.shape[0] == 1 and tensor.nbytes > 0
+
+
+def window_rows(x: Tensor, output: Tensor, kernel: int, stride: int, padding: Padding, dilation: int = 1) -> Rows:
+    """Rows under a window of so many rows."""
+    height, reach = x.shape[1], (kernel - 1) * dilation + 1
+    top = margin(height, kernel, stride, padding, dilation)
+    starts = (y * stride - top for y in range(output.shape[1]))
+    return tuple((min(max(0, y), height), max(0, min(height, y + reach))) for y in starts)
+
+
+def same_rows(inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+    """For operators that compute each element from those at its place; operands of one row serve all rows."""
+    if not is_image(output):
+        return None
+    rows = tuple((y, y + 1) for y in range(output.shape[1]))
+    found: list[Rows | None] = []
+    for tensor in inputs:
+        if tensor is None or tensor.kind is Kind.CONSTANT or tensor.elements == 1:
+            if tensor is not None and len(tensor.shape) == 4 and tensor.shape[1] > 1:
+                return None  # a constant with rows of its own
+            found.append(None)
+        elif is_image(tensor) and tensor.shape[1] == output.shape[1]:
+            found.append(rows)
+        elif is_image(tensor) and tensor.shape[1] == 1:
+            found.append(None)
+        else:
+            return None
+    return tuple(found)
