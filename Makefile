@@ -8,7 +8,7 @@ export THIMBLE_MODELS
 EMULATORS := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-system-misc gcc-riscv64-unknown-elf \
   picolibc-riscv64-unknown-elf gcc-avr avr-libc simavr libsimavr-dev libelf-dev
 
-.PHONY: demo test emulators lint types fuzz bench golden clean
+.PHONY: demo test emulators lint types fuzz bench golden docs clean
 demo: .venv/installed
 	@mkdir -p out
 	$(BIN)/thimble fit demo --board nucleo-l4r5zi --plot out/demo.png
@@ -27,6 +27,9 @@ emulators:
 
 fuzz: .venv/test-installed
 	$(BIN)/python tests/mutate.py --count 20000 --seed 1
+
+docs: .venv/installed
+	$(BIN)/python -m thimble.supported docs/supported_ops.md
 
 golden: .venv/test-installed
 	$(BIN)/pytest --update-golden

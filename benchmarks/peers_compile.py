@@ -9,7 +9,7 @@ emlearn`, `apache-tvm tflite`, or `executorch torch`. Without an option, that pe
 `.tflite` file; the others get the same weights as ONNX (`peers_onnx.py`), or as what they take in its place, and their
 input is transposed to ONNX's layout outside of what is measured.
 
-All C code is built by the same compiler with -O2 and measured alike: instructions of one inference; code and
+All C code is built by the same compiler with the same flags and measured alike: instructions of one inference; code and
 constants, with what they pull in of the C library; RAM is arena, other static data, input and output, and the stack
 that was used. "difference" is the largest distance of an output from Thimble's, in steps for int8. Exit code 1 if
 Thimble needs more instructions or more RAM than a peer that ran and whose outputs are the same.
@@ -42,6 +42,8 @@ from thimble.kernel import Flavour
 from thimble.rewrites import compilable
 
 MACHINE = "mps2-an386"
+# GCC's own language: unlike in ISO C, it joins multiplications and additions of floats where the processor can.
+FLAGS = ("-O2", "-std=gnu11")
 FLOAT_MODELS = ("kws_true_float32", "pretrainedResnet_float", "ad01_fp32", "vww_96_float")
 INT8_MODELS = ("kws_ref_model_int8", "pretrainedResnet_quant", "ad01_int8", "vww_96_int8", "person_detect")
 GENERATE = Path(__file__).parent / "peers_generate.py"
@@ -101,7 +103,7 @@ class Case:
 def ours(model: Model, values: Array) -> tuple[Row, Array]:
     """Thimble's row, and its outputs."""
     program = compile_model(model, flavour=Flavour.DSP)
-    measured = emulate(program, [(values,)], MACHINE)
+    measured = emulate(program, [(values,)], MACHINE, flags=FLAGS)
     return _row("**Thimble**", measured, 0.0), measured.outputs[0][0]
 
 
@@ -242,9 +244,8 @@ void model_invoke(uint8_t *arena);
         f"{name}_arena.c": arena,
     }
     # Warnings off: the code is not ours to judge.
-    measured = emulate_bundle(
-        Bundle(interface, files), [(case.values,)], MACHINE, flags=("-O2", "-w", "-std=gnu11", *flags), seconds=1800
-    )
+    bundle = Bundle(interface, files)
+    measured = emulate_bundle(bundle, [(case.values,)], MACHINE, flags=(*FLAGS, "-w", *flags), seconds=1800)
     return _row(peer, measured, _difference(measured.outputs[0][0], case.expected))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from thimble.ir import Activation, Array, DType, Graph, Op, Padding, Shape, Tensor
+from thimble.ops.add import Add
 from thimble.ops.average_pool_2d import AveragePool2D
 from thimble.ops.conv_2d import Conv2D
 from thimble.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -245,7 +246,8 @@ def _operands(graph: Graph, op: Op) -> tuple[Tensor, Tensor, Tensor]:
 def _add(model: OnnxModel, graph: Graph, op: Op) -> None:
     left, right = (graph.tensors[i] for i in op.inputs if i is not None)
     out = graph.tensors[op.outputs[0]]
-    activation: Activation = op.attrs.fused_activation_function  # type: ignore[attr-defined]
+    assert isinstance(op.attrs, Add)
+    activation = op.attrs.fused_activation_function
     target = _before(activation, out)
     if _is_int8(out):
         operands = (_name(left), *_scale(model, left), _name(right), *_scale(model, right), *_scale(model, out))

@@ -18,9 +18,7 @@ from tflm_models import Step, graph, model
 from thimble.compile import compile_model
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import DType, Graph, Model, Quant, Tensor
-from thimble.kernel import Flavour, KernelCall
-from thimble.lifetime import shipped_schedule
-from thimble.lower import lowered
+from thimble.kernel import Flavour, KernelCall, Site
 from thimble.program import Program
 from thimble.rewrites import compilable
 
@@ -62,7 +60,8 @@ def _compilable(made: Model) -> Graph | None:
 
 def calls_of(made: Graph, flavour: Flavour) -> tuple[KernelCall, ...]:
     try:
-        return tuple(call for _, call in lowered(made, shipped_schedule(made), flavour))
+        sites = [Site(op.label, made.operands(op), made.results(op), flavour) for op in made.ops]
+        return tuple(call for op, site in zip(made.ops, sites, strict=True) for call in op.attrs.lower(site))
     except UnsupportedOperatorError:
         return ()
 

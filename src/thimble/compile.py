@@ -49,8 +49,9 @@ def compile_model(
         model: from `pipeline.load`.
         flavour: which instructions the kernels may use.
         rung: 0 the file's order and TFLM's greedy planner, 1 the order of least peak, 2 the least arena as well,
-            4 results that start within their dying operands, 5 segments that run row by row. From 4 on an operator
-            gets the flavour's kernels only if their work space does not make the arena larger.
+            3 results in place of operands that die, 4 results that start within their dying operands, 5 segments that
+            run row by row. On rung 4 an operator gets the flavour's kernels only if their work space does not make the
+            arena larger.
         name: prefix of all C names; the model's without it.
         keep_inputs: the caller's inputs survive the inference.
 
@@ -92,7 +93,7 @@ class _Plan:
 
 def _planned(graph: Graph, units: tuple[Unit, ...], rung: int, keep_inputs: bool, schedule: Schedule) -> _Plan:
     verify_schedule(graph, schedule)
-    problem, slots = arena_problem(graph, units, keep_inputs=keep_inputs)
+    problem, slots = arena_problem(graph, units, keep_inputs=keep_inputs, merge=rung >= 3)
     solution = pack(problem) if rung >= 2 else _greedy(problem)
     if isinstance(solution, Infeasible):
         raise InternalError("an arena without a capacity cannot be too small")
@@ -103,16 +104,16 @@ def _planned(graph: Graph, units: tuple[Unit, ...], rung: int, keep_inputs: bool
 def _units(
     graph: Graph, segments: tuple[Segment, ...], flavour: Flavour, rung: int, keep_inputs: bool
 ) -> Iterator[tuple[Unit, ...]]:
-    """The kernels to be tried: the flavour's, and from rung 4 on also those of them that fit beside the tensors."""
+    """The kernels to be tried: the flavour's, and on rung 4 also those of them that fit beside the tensors."""
     fast = lowered(graph, segments, flavour)
     yield fast
-    if rung < 4 or flavour is Flavour.PORTABLE:
+    if rung != 4 or flavour is Flavour.PORTABLE:
         return
     chosen = list(lowered(graph, segments, Flavour.PORTABLE))
-    least = pack(arena_problem(graph, chosen, keep_inputs=keep_inputs)[0])
+    least = pack(arena_problem(graph, chosen, keep_inputs=keep_inputs, merge=True)[0])
     for number in sorted(range(len(fast)), key=lambda n: fast[n].scratch):
         trial = [*chosen[:number], fast[number], *chosen[number + 1 :]]
-        found = pack(arena_problem(graph, trial, keep_inputs=keep_inputs)[0], budget=_QUICK)
+        found = pack(arena_problem(graph, trial, keep_inputs=keep_inputs, merge=True)[0], budget=_QUICK)
         if isinstance(found, Solution) and isinstance(least, Solution) and found.height <= least.height:
             chosen = trial
     yield tuple(chosen)

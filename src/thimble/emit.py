@@ -220,6 +220,8 @@ def constant_alignment(constant: Constant) -> int:
 def _functions(program: Program, constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
     for number, step in enumerate(program.steps):
         call = step.call
+        if step.is_view:
+            continue
         yield f"/* {_label(program.graph, step)} */"
         if call.struct:
             yield f"static const THIMBLE_FLASH thimble_{call.struct}_params p{number} = {_initializer(call.fields)};"
@@ -258,7 +260,8 @@ def _arguments(
 def _moved(program: Program, step: Step) -> Callable[[Access, int], str]:
     """What is added to an operand's address: its part of the batch, or its row of those that are kept."""
     rings, tensors = dict(program.rings), program.graph.tensors
-    rows = program.graph.results(program.graph.ops[step.op])[0].shape[1:2]
+    results = program.graph.results(program.graph.ops[step.op])
+    rows = results[0].shape[1:2] if results else ()  # an assignment to a variable has none
 
     def moved(access: Access, index: int) -> str:
         if step.by_row is ByRow.POINTERS:
@@ -314,9 +317,10 @@ def _calls(program: Program) -> Iterator[str]:
             yield f"  stream_{number}(arena);"
             at = stream.end
         else:
-            yield f"  step_{at}(arena);"
+            if not program.steps[at].is_view:
+                yield f"  step_{at}(arena);"
             at += 1
-    if not program.steps:
+    if all(step.is_view for step in program.steps):
         yield "  (void)arena;"
 
 

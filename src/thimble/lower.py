@@ -41,9 +41,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Whose bytes a buffer of the packing problem is: a tensor's, or the work space of a unit."""
+    """Whose bytes a buffer of the packing problem is: an alias class of tensors, or the work space of a unit."""
 
-    tensor: TensorId | None
+    tensors: tuple[TensorId, ...]
     unit: int | None = None
 
 
@@ -94,9 +94,12 @@ def _one_row(tensor: Tensor) -> Tensor:
 
 
 def arena_problem(
-    graph: Graph, units: Sequence[Unit], *, keep_inputs: bool = False
+    graph: Graph, units: Sequence[Unit], *, keep_inputs: bool = False, merge: bool = False
 ) -> tuple[Problem, tuple[Slot, ...]]:
-    """The packing problem of one arena, and whose each of its buffers is."""
+    """The packing problem of one arena, and whose each of its buffers is.
+
+    With `merge` a result that can be computed in place shares the buffer of an operand that dies there (rung 3).
+    """
     slots: list[Slot] = []
     buffers: list[Buffer] = []
 
@@ -106,25 +109,50 @@ def arena_problem(
 
     rings = rings_of(units)
     starts = _starts(units)
-    for tensor_id, life in _lifetimes(graph, units, starts, keep_inputs).items():
-        tensor = graph.tensors[tensor_id]
-        size = rings[tensor_id] * row_bytes(tensor) if tensor_id in rings else tensor.nbytes
-        add(Slot(tensor_id), size, life, alignment_of(tensor))
+    lives = _lifetimes(graph, units, starts, keep_inputs)
+    for members in _classes(graph, units, lives, keep_inputs) if merge else [(t,) for t in lives]:
+        tensors = [graph.tensors[t] for t in members]
+        life = Interval(min(lives[t].start for t in members), max(lives[t].stop for t in members))
+        size = max(rings[t.id] * row_bytes(t) if t.id in rings else t.nbytes for t in tensors)
+        add(Slot(tuple(members)), size, life, max(map(alignment_of, tensors)))
     for variable in variables_of(graph):
-        add(Slot(variable.id), variable.nbytes, Interval(0, starts[-1]), alignment_of(variable))
+        add(Slot((variable.id,)), variable.nbytes, Interval(0, starts[-1]), alignment_of(variable))
     for number, unit in enumerate(units):
         if unit.scratch:
             life = Interval(starts[number], starts[number + 1])
-            add(Slot(None, number), unit.scratch, life, SCRATCH_ALIGNMENT)
-    index = {slot.tensor: buffer for slot, buffer in zip(slots, buffers, strict=True) if slot.tensor is not None}
+            add(Slot((), number), unit.scratch, life, SCRATCH_ALIGNMENT)
+    index = {t: buffer for slot, buffer in zip(slots, buffers, strict=True) for t in slot.tensors}
     held = {*graph.outputs, *(graph.inputs if keep_inputs else ())}
     distances = tuple(
         Distance(index[early].id, index[late].id, least)
         for number, unit in enumerate(units)
         for operand, (early, late, least) in _distances(graph, unit)
         if operand in index and operand not in held and index[operand].lifetime.stop <= starts[number + 1]
+        if all(index[t].lifetime.start == lives[t].start for t in {early, late} - {operand})  # first of its class
     )
     return Problem(tuple(buffers), distances=distances), tuple(slots)
+
+
+def _classes(
+    graph: Graph, units: Sequence[Unit], lives: Mapping[TensorId, Interval], keep_inputs: bool
+) -> list[tuple[TensorId, ...]]:
+    """Tensors by alias class: a result joins its operand's if it is computed in place and nobody reads that later."""
+    held = {*graph.outputs, *(graph.inputs if keep_inputs else ())}
+    last = {t: number for number, unit in enumerate(units) for op in unit.segment.ops for t in graph.ops[op].inputs}
+    root: dict[TensorId, TensorId] = {}
+    for number, unit in enumerate(units):
+        if unit.streamed or len(unit.calls[0]) != 1:
+            continue
+        call = unit.calls[0][0]
+        for read, write in call.in_place:
+            operand, result = call.reads[read].tensor, call.writes[write].tensor
+            dies = operand.id in lives and operand.id not in held and last.get(operand.id) == number
+            if dies and operand.nbytes == result.nbytes and result.id in lives and result.id not in root:
+                root[result.id] = root.get(operand.id, operand.id)
+    members: dict[TensorId, list[TensorId]] = {}
+    for tensor in lives:
+        members.setdefault(root.get(tensor, tensor), []).append(tensor)
+    return [tuple(group) for group in members.values()]
 
 
 def _starts(units: Sequence[Unit]) -> list[int]:
@@ -230,7 +258,7 @@ def assembled(
 ) -> Program:
     """The program of one arena from calls and offsets."""
     offsets = dict(zip(slots, solution.offsets, strict=True))
-    places = {slot.tensor: (0, offset) for slot, offset in offsets.items() if slot.tensor is not None}
+    places = {tensor: (0, offset) for slot, offset in offsets.items() for tensor in slot.tensors}
     rings = rings_of(units)
 
     def access(view: View) -> Access:
@@ -243,7 +271,7 @@ def assembled(
         first = len(steps)
         for op, calls in zip(unit.segment.ops, unit.calls, strict=True):
             for call in calls:
-                scratch = (0, offsets[Slot(None, number)]) if call.scratch else None
+                scratch = (0, offsets[Slot((), number)]) if call.scratch else None
                 by_row = ByRow.NO if not unit.streamed else ByRow.KERNEL if call.rows else ByRow.POINTERS
                 ringed = replace(call, fields=_with_rings(call, rings)) if by_row is ByRow.KERNEL else call
                 reads, writes = tuple(map(access, call.reads)), tuple(map(access, call.writes))

@@ -2,8 +2,10 @@
 """The smallest model of each operator, to find out for which types it can be compiled.
 
 A recipe lists operands: a letter and a shape such as `x1x4x4x3`, or integers such as `i0,1`. Letters: x a tensor of the
-type that is tried, c the same as a constant, w weights and b a bias that go with it (constants), v a variable; I an int32
-tensor, B a bool tensor, i an int32 constant (`i2` a scalar, `i2,` a vector of one), l the same of int64, - none.
+type that is tried, c the same as a constant, w weights and b a bias that go with it (constants), v a variable; t time
+weights, m and s states, which are int16 beside int8; I an int32 tensor, B a bool tensor; i an int32 constant (`i2` a
+scalar, `i2,` a vector of one), p one of pairs, n a scalar of the type that is tried; - no
+operand.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from thimble.ir import DType, Graph, Kind, Model, Op, OpId, Quant, Shape, Source, Tensor, TensorId
+from thimble.ir import Activation, DType, Graph, Kind, Model, Op, OpId, Quant, Shape, Source, Tensor, TensorId
 from thimble.ops import OPERATORS
 from thimble.ops.mirror_pad import MirrorPadMode
 
@@ -23,7 +25,7 @@ TYPES = (F32, I8, I16, U8, I32, I64, DType.BOOL)
 """What is tried; uint8 is quantized as old models are."""
 _WITH_WEIGHTS = {F32: (F32, F32), I8: (I8, I32), U8: (U8, I32), I16: (I8, I64)}
 """Types of weights and bias beside the input's."""
-_QUANTS = {U8: Quant((0.0625,), (128,)), I8: Quant((0.0625,), (0,)), I16: Quant((0.0625,), (0,))}
+_QUANTS = {U8: Quant((2.0**-4,), (128,)), I8: Quant((2.0**-4,), (0,)), I16: Quant((2.0**-11,), (0,))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,25 @@ _COMPARED, _REDUCED = Recipe(f"{_IMAGE} {_IMAGE}", {}, DType.BOOL), Recipe(f"{_I
 _POOL = {"filter_width": 2, "filter_height": 2, "stride_w": 2, "stride_h": 2}
 _LSTM = " ".join(["x1x3x4", *["w6x4"] * 4, *["w6x6"] * 4, "- - -", *["b6"] * 4, "- -", "v1x6 m1x6", "- - - -"])
 
+_OF_ONE = """
+    ABS CEIL COS ELU EXP FLOOR GELU HARD_SWISH L2_NORMALIZATION LOCAL_RESPONSE_NORMALIZATION LOG LOGICAL_NOT LOGISTIC
+    LOG_SOFTMAX NEG RELU RELU6 RELU_N1_TO_1 ROUND RSQRT SIGN SIN SQRT SQUARE TANH ZEROS_LIKE
+"""
+_OF_TWO = """
+    ADD DIV FLOOR_DIV FLOOR_MOD LOGICAL_AND LOGICAL_OR MAXIMUM MINIMUM MUL POW PRELU SQUARED_DIFFERENCE SUB
+"""
+
 RECIPES: dict[str, Recipe] = {
-    **dict.fromkeys(
-        "ABS CEIL COS ELU EXP FLOOR GELU HARD_SWISH L2_NORMALIZATION LOCAL_RESPONSE_NORMALIZATION LOG LOGICAL_NOT LOGISTIC "
-        "LOG_SOFTMAX NEG RELU RELU6 RELU_N1_TO_1 ROUND RSQRT SIGN SIN SQRT SQUARE TANH ZEROS_LIKE".split(),
-        _ONE,
-    ),
-    **dict.fromkeys(
-        "ADD DIV FLOOR_DIV FLOOR_MOD LOGICAL_AND LOGICAL_OR MAXIMUM MINIMUM MUL POW PRELU SQUARED_DIFFERENCE SUB".split(),
-        _TWO,
-    ),
-    **dict.fromkeys("EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL NOT_EQUAL".split(), _COMPARED),
-    **dict.fromkeys("MEAN REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN REDUCE_PROD SUM".split(), _REDUCED),
-    **dict.fromkeys("AVERAGE_POOL_2D L2_POOL_2D MAX_POOL_2D".split(), Recipe(_IMAGE, _POOL)),
-    **dict.fromkeys("ARG_MAX ARG_MIN".split(), Recipe(f"{_IMAGE} i3", {}, I32)),
-    **dict.fromkeys("RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR".split(), Recipe(f"{_IMAGE} i8,8")),
-    **dict.fromkeys("DEPTH_TO_SPACE SPACE_TO_DEPTH".split(), Recipe(_IMAGE, {"block_size": 2})),
-    **dict.fromkeys("SELECT SELECT_V2".split(), Recipe("B4x8 x4x8 x4x8")),
+    **dict.fromkeys(_OF_ONE.split(), _ONE),
+    **dict.fromkeys(_OF_TWO.split(), _TWO),
+    **dict.fromkeys(["EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL"], _COMPARED),
+    **dict.fromkeys(["MEAN", "REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM"], _REDUCED),
+    **dict.fromkeys(["AVERAGE_POOL_2D", "L2_POOL_2D", "MAX_POOL_2D"], Recipe(_IMAGE, _POOL)),
+    **dict.fromkeys(["ARG_MAX", "ARG_MIN"], Recipe(f"{_IMAGE} i3", {}, I32)),
+    **dict.fromkeys(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"], Recipe(f"{_IMAGE} i8,8")),
+    **dict.fromkeys(["DEPTH_TO_SPACE", "SPACE_TO_DEPTH"], Recipe(_IMAGE, {"block_size": 2})),
+    **dict.fromkeys(["SELECT", "SELECT_V2"], Recipe("B4x8 x4x8 x4x8")),
     "ADD_N": Recipe(f"{_IMAGE} {_IMAGE} {_IMAGE}"),
-    "ASSIGN_VARIABLE": Recipe("v4x8 x4x8", {}, None, (4, 8)),
     "BATCH_MATMUL": Recipe("x1x4x8 x1x8x4"),
     "BATCH_TO_SPACE_ND": Recipe("x4x4x4x8 i2,2 p0,0,0,0"),
     "BROADCAST_ARGS": Recipe("I2 I2", {}, I32),
@@ -85,9 +87,8 @@ RECIPES: dict[str, Recipe] = {
     "PAD": Recipe("x4x8 p1,1,2,2"),
     "PADV2": Recipe("x4x8 p1,1,2,2 c"),
     "QUANTIZE": Recipe(_IMAGE, {}, I8),
-    "RANGE": Recipe("c c c", {}, None, (1,)),
+    "RANGE": Recipe("n0 n1 n1"),
     "RANK": Recipe("x4x8", {}, I32),
-    "READ_VARIABLE": Recipe("v4x8", {}, None, (4, 8)),
     "RESHAPE": Recipe("x4x8 i8,4"),
     "REVERSE_V2": Recipe("x4x8 i1,"),
     "SHAPE": Recipe("x4x8", {}, I32),
@@ -104,7 +105,7 @@ RECIPES: dict[str, Recipe] = {
     "TOPK_V2": Recipe("x4x8 i2"),
     "TRANSPOSE": Recipe("x4x8 i1,0"),
     "TRANSPOSE_CONV": Recipe(f"i1,8,8,8 w8x3x3x8 {_IMAGE} b8", {"stride_w": 2, "stride_h": 2}),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": Recipe(_LSTM),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Recipe(_LSTM, {"fused_activation_function": Activation.TANH}),
     "UNPACK": Recipe("x4x8", {"num": 4}),
 }
 
@@ -139,11 +140,12 @@ def _typed(kind: str, recipe: Recipe, dtype: DType) -> dict[str, Any]:
 
 
 def _tensor(letter: str, text: str, dtype: DType) -> Tensor:
-    if letter in "ilp":
-        numbers = np.array([int(part) for part in text.split(",") if part], np.int64 if letter == "l" else np.int32)
+    if letter in "ip":
+        numbers = np.array([int(part) for part in text.split(",") if part], np.int32)
         shape: Shape = (len(numbers) // 2, 2) if letter == "p" else (len(numbers),) if "," in text else ()
-        wide = I64 if letter == "l" else I32
-        return Tensor(TensorId(0), "", shape, wide, None, Kind.CONSTANT, numbers.tobytes())
+        return Tensor(TensorId(0), "", shape, I32, None, Kind.CONSTANT, numbers.tobytes())
+    if letter == "n":
+        return replace(_plain((), dtype, Kind.CONSTANT), data=np.array(int(text), dtype.label).tobytes())
     shape = tuple(int(part) for part in text.split("x") if part)
     weights, bias = _WITH_WEIGHTS.get(dtype, (dtype, dtype))
     state = I16 if dtype is I8 else dtype

@@ -61,6 +61,16 @@ class Step:
     scratch: tuple[int, int] | None = None
     by_row: ByRow = ByRow.NO
 
+    @property
+    def is_view(self) -> bool:
+        """Whether nothing is to be done: a copy onto itself."""
+        return (
+            self.call.kernel == "copy"
+            and self.reads[0].arena != FLASH
+            and self.by_row is ByRow.NO
+            and (self.reads[0].arena, self.reads[0].start) == (self.writes[0].arena, self.writes[0].start)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
