@@ -98,6 +98,20 @@ def why_ram(program: Program, ours: Ours, theirs: Peer) -> str:
     return f"{live}; {ours.ram - allowed:,} above the {allowed:,} allowed"
 
 
+def why_constants(program: Program, ours: Ours) -> str:
+    """What the constants are besides the weights."""
+    graph = program.graph
+    weighted = [op for op in graph.ops if op.attrs.macs(graph.operands(op), graph.results(op))]
+    filters = {op.inputs[1] for op in weighted if len(op.inputs) > 1}
+    weights = sum(graph.tensors[index].nbytes for index in filters if index is not None)
+    channels = sum(graph.results(op)[0].shape[-1] for op in weighted)
+    rest = ours.constants - weights
+    return (
+        f"constants {ours.constants:,} are {weights:,} of weights and {rest:,} of biases, multipliers, padding and "
+        f"tables, {rest / max(1, channels):.1f} bytes for each of {channels:,} output channels"
+    )
+
+
 def verdict(ours: int, theirs: int, bar: float) -> str:
     """The ratio, and whether the bar is met."""
     ratio = ours / theirs
@@ -162,7 +176,7 @@ def _misses(path: Path, program: Program, ours: Ours, theirs: Peer) -> list[str]
             f"calls, {ours.code - ours.text:,} of parameters and library; {int(CODE_BAR * theirs.text):,} allowed"
         )
     if ours.constants > path.stat().st_size:
-        said.append(f"* {path.stem}: constants {ours.constants:,} exceed the file's {path.stat().st_size:,}")
+        said.append(f"* {path.stem}: {why_constants(program, ours)}; the file has {path.stat().st_size:,}")
     return said
 
 

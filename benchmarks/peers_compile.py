@@ -11,8 +11,9 @@ input is transposed to ONNX's layout outside of what is measured.
 
 All C code is built by the same compiler with the same flags and measured alike: instructions of one inference; code and
 constants, with what they pull in of the C library; RAM is arena, other static data, input and output, and the stack
-that was used. "difference" is the largest distance of an output from Thimble's, in steps for int8. Exit code 1 if
-Thimble needs more instructions or more RAM than a peer that ran and whose outputs are the same.
+that was used. Thimble is there at its default rung and at the one of least RAM. "difference" is the largest distance
+of an output from Thimble's, in steps for int8. Exit code 1 if Thimble at its default rung needs more instructions or
+more RAM than a peer that ran and whose outputs are the same.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import numpy as np
 from peers_onnx import channels_first, converted
 
 import thimble
-from thimble.compile import compile_model
+from thimble.compile import DEFAULT_RUNG, HIGHEST_RUNG, compile_model
 from thimble.emulate import Bundle, Measurement, emulate, emulate_bundle
 from thimble.errors import ThimbleError
 from thimble.host import Interface, Port
@@ -41,6 +42,7 @@ from thimble.ir import Array, Model
 from thimble.kernel import Flavour
 from thimble.rewrites import compilable
 
+OURS = "**Thimble**"
 MACHINE = "mps2-an386"
 # GCC's own language: unlike in ISO C, it joins multiplications and additions of floats where the processor can.
 FLAGS = ("-O2", "-std=gnu11")
@@ -100,11 +102,11 @@ class Case:
     folder: Path
 
 
-def ours(model: Model, values: Array) -> tuple[Row, Array]:
+def ours(model: Model, values: Array, rung: int) -> tuple[Row, Array]:
     """Thimble's row, and its outputs."""
-    program = compile_model(model, flavour=Flavour.DSP)
+    program = compile_model(model, flavour=Flavour.DSP, rung=rung)
     measured = emulate(program, [(values,)], MACHINE, flags=FLAGS)
-    return _row("**Thimble**", measured, 0.0), measured.outputs[0][0]
+    return _row(f"{OURS}, rung {rung}", measured, 0.0), measured.outputs[0][0]
 
 
 def onnx2c(peers: Peers, case: Case) -> Row:
@@ -173,8 +175,10 @@ def rows(peers: Peers, path: Path) -> Iterator[Row]:
     values = random.standard_normal(source.shape, np.float32)
     if source.dtype.label == "int8":
         values = random.integers(-128, 128, source.shape, np.int8)
-    first, expected = ours(model, values)
+    first, expected = ours(model, values, DEFAULT_RUNG)
     yield first
+    least, outputs = ours(model, values, HIGHEST_RUNG)
+    yield replace(least, difference=_difference(outputs, expected))
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         case = Case(values, channels_first(values), expected, Path(name))
         converted(graph).save(case.folder / "model")
@@ -203,7 +207,7 @@ def _run(command: list[str]) -> str:
     """Output of a peer's command.
 
     Raises:
-        AbsentError: it fails; the message is the last line that it prints.
+        AbsentError: it fails; the message is the last error that it prints.
     """
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
     try:
@@ -213,7 +217,8 @@ def _run(command: list[str]) -> str:
     if done.returncode:
         said = done.stdout if done.returncode == CANNOT else done.stdout + done.stderr
         lines = [line for line in said.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
-        raise AbsentError(re.sub(r"^[-0-9 :.]+\[Fatal\] ", "", lines[-1]))
+        errors = [line for line in lines if re.search(r"Error: |\[Fatal\] ", line)] or lines
+        raise AbsentError(re.sub(r"^[-0-9 :.]+\[Fatal\] ", "", errors[-1]))
     return done.stdout
 
 
@@ -302,7 +307,7 @@ def main() -> int:
             same = row.difference is not None and row.difference <= tolerance
             remark = row.why if same or row.difference is None else f"**not the same outputs**; {row.why}".rstrip("; ")
             print(f"| {name if own is None else ''} | {replace(row, why=remark)}", flush=True)
-            beaten += own is not None and same and _beaten(own, row)
+            beaten += own is not None and same and not row.peer.startswith(OURS) and _beaten(own, row)
             own = own or row
     print(f"\nThimble needs more instructions or more RAM than a peer with the same outputs in {beaten} of these rows.")
     return 1 if beaten else 0

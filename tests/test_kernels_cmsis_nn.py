@@ -6,6 +6,8 @@ CMSIS-NN is not part of the repository. Without it only the lowering is tested, 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,9 +22,11 @@ from thimble.compile import compile_model
 from thimble.emulate import Bundle, Measurement, bundle_of, emulate_bundle
 from thimble.errors import OptionError
 from thimble.execute import Executor
+from thimble.host import HostProgram
 from thimble.ir import Array, DType, Model
 from thimble.kernel import Flavour
 from thimble.ops.cmsis_sizes import Pair, Slide, is_row, row_surplus
+from thimble.pipeline import compile_bundle, run
 
 I8 = DType.INT8
 FLAVOURS = [Flavour.CMSIS_NN, Flavour.CMSIS_NN_MVE]
@@ -128,3 +132,23 @@ def test_rows_that_cmsis_nn_takes_for_padded_stay_portable() -> None:
     assert is_row(slide, (1, 1, 8, 4), (4, 1, 3, 4))
     assert row_surplus(slide, (1, 1, 8, 4), (4, 1, 3, 4), (1, 1, 3, 4)) == -1
     assert kernels(model, Flavour.CMSIS_NN_MVE) == {"conv_2d_s8"}
+
+
+def test_the_command_line_knows_them(tmp_path: Path) -> None:
+    for target, kernels in (("cortex-m4", "cmsis-nn"), ("cortex-m55", "cmsis-nn-mve")):
+        bundle = compile_bundle("demo", tmp_path / target, target=target, kernels="cmsis-nn")
+        assert bundle.manifest["kernels"] == kernels
+        assert bundle.manifest["ram_bytes"] is None
+        assert any("your CMSIS-NN" in notice for notice in bundle.manifest["notices"])
+    with pytest.raises(OptionError, match="no CMSIS-NN here to run it with"):
+        run("demo", (), kernels="cmsis-nn")
+
+
+@needs_cmsis_nn
+@pytest.mark.parametrize("rung", [3, 4, 5])
+def test_rows_are_computed_by_own_kernels(rung: int, library: tuple[str, ...]) -> None:
+    """CMSIS-NN computes whole layers; what a higher rung computes row by row is portable."""
+    model = zoo.build("resnet_8", resolution=16)
+    inputs = next(edge_inputs(model))
+    with HostProgram(compile_model(model, flavour=Flavour.CMSIS_NN, rung=rung), flags=("-O1", *library)) as compiled:
+        np.testing.assert_array_equal(compiled.run(*inputs)[0], Executor(model).run(*inputs)[0])

@@ -32,6 +32,7 @@ from thimble.ops import OPERATORS
 from thimble.ops.mirror_pad import MirrorPadMode
 from thimble.ops.strided import block, loops
 from thimble.ops.weaving import boxes
+from thimble.streaming import Segment
 from thimble.verify_program import verify_program
 
 U8 = DType.UINT8
@@ -370,14 +371,14 @@ def test_calls_that_may_be_in_place_are(place: int) -> None:
 
 def run_in_place(drawn: Model, values: Sequence[np.ndarray], place: int) -> None:
     main, schedule = drawn.main, shipped_schedule(drawn.main)
-    calls = lowered(main, schedule, Flavour.PORTABLE)
-    _, slots = arena_problem(main, schedule, calls)
-    ((_, call),) = calls
+    (unit,) = units = lowered(main, [Segment((op.id,)) for op in main.ops], Flavour.PORTABLE)
+    _, slots = arena_problem(main, units)
+    ((call,),) = unit.calls
     read, _ = call.in_place[place % len(call.in_place)]
     shared = {main.outputs[0]: call.reads[read].tensor.id}
     places = {index: 256 * i for i, index in enumerate(main.inputs)}
-    offsets = tuple(places[shared.get(slot.tensor, slot.tensor)] for slot in slots)
-    program = assembled("net", main, schedule, calls, slots, Solution(offsets, 1024, 0, "by hand"))
+    offsets = tuple(places[shared.get(slot.tensors[0], slot.tensors[0])] for slot in slots)
+    program = assembled("net", main, schedule, units, slots, Solution(offsets, 1024, 0, "by hand"))
     verify_program(program)
     with HostProgram(program, flags=SANITIZED) as compiled:
         assert_same(compiled.run(*values)[0], Executor(drawn).run(*values)[0])

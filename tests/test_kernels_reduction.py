@@ -37,6 +37,7 @@ from thimble.lower import arena_problem, assembled, lowered
 from thimble.memory import Solution
 from thimble.ops import OPERATORS, fixed_point
 from thimble.program import Program
+from thimble.streaming import Segment
 from thimble.verify_program import verify_program
 
 PORTABLE = Flavour.PORTABLE
@@ -260,15 +261,15 @@ def onto_themselves(models: Sequence[Model]) -> Program:
     """The operators of all, every output at the very place of its input."""
     whole = together(models).main
     schedule = shipped_schedule(whole)
-    calls = lowered(whole, schedule, PORTABLE)
-    problem, slots = arena_problem(whole, schedule, calls)
-    assert all(call.in_place == ((0, 0),) for _, call in calls)
+    units = lowered(whole, [Segment((op.id,)) for op in whole.ops], PORTABLE)
+    problem, slots = arena_problem(whole, units)
+    assert all(call.in_place == ((0, 0),) for unit in units for (call,) in unit.calls)
     starts: dict[int, int] = {}
     for op in whole.ops:
         starts[op.outputs[0]] = starts[op.inputs[0] or 0] = 4096 * len(starts)
-    offsets = tuple(starts[slot.tensor or 0] for slot in slots)
+    offsets = tuple(starts[slot.tensors[0]] for slot in slots)
     height = max(o + b.size for o, b in zip(offsets, problem.buffers, strict=True))
-    program = assembled("net", whole, schedule, calls, slots, Solution(offsets, height, 0, "same places"))
+    program = assembled("net", whole, schedule, units, slots, Solution(offsets, height, 0, "same places"))
     verify_program(program)
     return program
 
@@ -306,6 +307,5 @@ def test_refusals() -> None:
         "no kernels": single(OPERATORS["REDUCE_ANY"](), [free((2, 3), BOOL), fixed([1])], [free((2,), BOOL)]),
     }
     for message, refused in wrong.items():
-        schedule = shipped_schedule(refused.main)
         with pytest.raises(UnsupportedOperatorError, match=message):
-            lowered(refused.main, schedule, PORTABLE)
+            lowered(refused.main, [Segment((op.id,)) for op in refused.main.ops], PORTABLE)

@@ -19,11 +19,11 @@ from thimble.execute import Executor
 from thimble.exporters.tflite import model_to_bytes
 from thimble.ir import Activation, DType, Kind, Model, Padding, Quant, Shape, Tensor
 from thimble.kernel import Flavour
-from thimble.lifetime import shipped_schedule
 from thimble.lower import lowered
 from thimble.ops import OPERATORS
 from thimble.ops.legacy import flipped, to_signed, to_unsigned
 from thimble.rewrites import compilable, expose_state, fold_constants, resolve_resources, signed
+from thimble.streaming import Segment
 from thimble.text import parse_graph, print_graph
 from thimble.verify import verify_graph
 
@@ -140,7 +140,7 @@ def test_handles_from_elsewhere_are_refused() -> None:
 def test_control_flow_is_refused(name: str, kind: str) -> None:
     graph = compilable(controls()[name])
     with pytest.raises(UnsupportedOperatorError, match=f"{kind} .*cannot be compiled: control flow"):
-        lowered(graph, shipped_schedule(graph), Flavour.PORTABLE)
+        lowered(graph, [Segment((op.id,)) for op in graph.ops], Flavour.PORTABLE)
 
 
 def test_state_of_custom_operators_is_exposed() -> None:
@@ -290,7 +290,7 @@ def test_operators_without_a_proof_stay_uint8() -> None:
     graph = compilable(model)
     assert [op.kind for op in graph.ops] == ["QUANTIZE", "MAX_POOL_2D", "QUANTIZE", "RELU"]
     with pytest.raises(UnsupportedOperatorError, match=r"RELU.*uint8"):
-        lowered(graph, shipped_schedule(graph), Flavour.PORTABLE)
+        lowered(graph, [Segment((op.id,)) for op in graph.ops], Flavour.PORTABLE)
 
 
 def test_signed_and_back() -> None:

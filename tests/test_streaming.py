@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rungs 3 to 5: results in place of dying operands or within them, and segments that run row by row. Same outputs as on rung 2."""
+"""Rungs 3 to 5: results in or within dying operands, segments that run row by row; outputs as on rung 2."""
 
 from __future__ import annotations
 

@@ -35,6 +35,10 @@ from thimble.selftest import Case, selftest_files
 FORMAT = 1
 """Of the manifest; changes when a field changes its meaning."""
 MANIFEST = "manifest.json"
+CALLS_CMSIS_NN = (
+    "code size and stack are not known: they are those of your CMSIS-NN too, whose folder Include must be among the "
+    "include folders, and whose library must be linked"
+)
 FLAGS = ("-O2",)
 """What the sizes of a bundle are stated for."""
 
@@ -90,7 +94,9 @@ def make_bundle(
     """
     tested = () if isinstance(cases, str) else cases
     sources = emit(program)
-    measured = measured_sizes(Generated(interface_of(program), sources), origin.target)
+    measured: Sizes | str = CALLS_CMSIS_NN
+    if not origin.flavour.calls_cmsis_nn:
+        measured = measured_sizes(Generated(interface_of(program), sources), origin.target)
     notices += tuple(text for text in (cases, measured) if isinstance(text, str))
     sources |= selftest_files(program, tested) if tested else {}
     words = {

@@ -80,6 +80,8 @@ def _in_row_order(calls: tuple[KernelCall, ...]) -> bool:
 
 def _calls(graph: Graph, op: Op, flavour: Flavour, *, by_row: bool = False) -> tuple[KernelCall, ...]:
     """An operator's calls; with `by_row` calls for one row, unless its kernel can be told which row to compute."""
+    if by_row and flavour.calls_cmsis_nn:
+        flavour = Flavour.PORTABLE  # CMSIS-NN computes whole layers only
     site = Site(op.label, graph.operands(op), graph.results(op), flavour)
     calls = op.attrs.lower(site)
     if not by_row or (len(calls) == 1 and calls[0].rows):

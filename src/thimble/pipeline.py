@@ -420,6 +420,8 @@ def run(
     core = target_named("host" if machine is None else machine_named(machine).target)
     model = load(source, batch)
     flavour = _flavour(kernels, core)
+    if flavour.calls_cmsis_nn:
+        raise OptionError("--kernels cmsis-nn: there is no CMSIS-NN here to run it with; compile it, and link your own")
     program = compile_model(model, flavour=flavour, rung=rung)
     interface = interface_of(program)
     arrays = arrays_for(interface.inputs, files, as_float=as_float)

@@ -19,9 +19,8 @@ TILE_WORDS = 7
 
 
 def suits_depthwise(layer: Layer) -> bool:
-    """Whether there is a filter per channel, three wide, with stride 1 or 2."""
-    over, before = layer.over, layer.shapes[0][3]
-    return before == layer.channels >= 4 and over.kernel[1] == 3 and over.stride[1] <= 2 and over.dilation == (1, 1)
+    """Whether there is a filter per channel, for four channels or more."""
+    return layer.shapes[0][3] == layer.channels >= 4 and layer.over.dilation == (1, 1)
 
 
 def output_range(layer: Layer, *, packed: bool) -> Fields:
@@ -45,23 +44,27 @@ def scales(layer: Layer, filters: Filters, *, packed: bool) -> Array:
 
 
 def depthwise(layer: Layer, filters: Filters) -> Kernel:
-    """Weights as in the model; work space for four bands and four filters twice."""
+    """Weights as in the model; work space for four bands and, for each, the filters twice."""
     before, after = layer.shapes
-    rows, stride = layer.over.kernel[0], layer.over.stride[1]
-    pairs = (after[2] + 1) // 2 * stride + 1
+    (rows, columns), stride = layer.over.kernel, layer.over.stride[1]
+    words, versions = columns // 2 + 1, 1 + stride % 2
+    last = (after[2] - 1) * stride
+    pairs = max(last // 2 + words, (after[2] + 1) // 2 * stride + 1)
     over = dict(layer.over.fields(before))
     fields = (
         ("in", image(before)),
         ("out", image(after)),
-        *((name, over[name]) for name in ("kernel_h", "stride_h", "stride_w", "pad_top", "pad_left")),
+        *((name, over[name]) for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left")),
         ("pairs", pairs),
+        ("words", words),
+        ("filters", versions),
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
         ("output", output_range(layer, packed=False)),
     )
     weights = packed("weights", DType.INT8, filters.values.T)
     channels = np.column_stack([wrapped(2 * filters.bias), scales(layer, filters, packed=False)])
     constants = (weights, packed("channels", DType.INT32, channels))
-    return "depthwise_conv_2d_s8_dsp", constants, fields, 4 * (4 * rows * pairs + 4 * 4 * rows)
+    return "depthwise_conv_2d_s8_dsp", constants, fields, 4 * 4 * rows * (pairs + versions * words * 2)
 
 
 def conv(layer: Layer) -> Kernel | None:
@@ -137,7 +140,8 @@ def _pieces(words: Array, bias: Array, rows: Array, block: int) -> Iterator[Arra
 
 def _grouped(filters: Array) -> Array:
     """Filters `[O,taps]` as words `[O,groups]` of four taps, the last one filled up."""
-    return np.frombuffer(_filled(filters).astype(np.int8).tobytes(), "<i4").reshape(len(filters), -1).astype(np.int64)
+    words: Array = np.frombuffer(_filled(filters).astype(np.int8).tobytes(), "<i4").astype(np.int64)
+    return words.reshape(len(filters), -1)
 
 
 def _mixed(filters: Array) -> Array | None:
@@ -146,19 +150,22 @@ def _mixed(filters: Array) -> Array | None:
     halves = 256 * taps[:, 1::2] + taps[:, 0::2]
     if halves.min(initial=0) < -(1 << 15) or halves.max(initial=0) >= 1 << 15:
         return None
-    return np.frombuffer(halves.astype("<i2").tobytes(), "<i4").reshape(len(filters), -1).astype(np.int64)
+    words: Array = np.frombuffer(halves.astype("<i2").tobytes(), "<i4").astype(np.int64)
+    return words.reshape(len(filters), -1)
 
 
 def _packed_bias(filters: Filters) -> Array:
     """Biases of packed sums: 256 times those of sums, less what the form of the factors adds."""
     taps = _filled(filters.values)
     even, odd = taps[:, 0::2].sum(axis=1), taps[:, 1::2].sum(axis=1)
-    return 256 * (filters.bias - 128 * odd) - 255 * even
+    bias: Array = 256 * (filters.bias - 128 * odd) - 255 * even
+    return bias
 
 
 def _filled(filters: Array) -> Array:
     """Filters with zeros behind them up to whole words."""
-    return np.pad(filters, ((0, 0), (0, -filters.shape[1] % 4)))
+    filled: Array = np.pad(filters, ((0, 0), (0, -filters.shape[1] % 4)))
+    return filled
 
 
 def wrapped(values: Array) -> Array:

@@ -14,6 +14,7 @@ from thimble.ops.weighted import Layer
 
 SIXTEEN = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)
 """Channels in the order in which widening every other lane, twice, leaves them."""
+LANES = 16
 POINTER_BYTES = 8
 """Room for a pointer wherever the bundle runs; four bytes on the cores that have Helium."""
 
@@ -42,18 +43,24 @@ def conv(layer: Layer, filters: Filters) -> Kernel:
 
 
 def depthwise(layer: Layer, filters: Filters) -> Kernel:
-    """Weights as in the model. Work space for a pointer per tap, and a pixel of zero points."""
+    """Weights in blocks of channels. Work space for a pointer per tap, and zero points."""
     before, after = layer.shapes
+    channels, taps = filters.values.shape
+    run = LANES // channels if LANES % channels == 0 and layer.over.stride[1] == 1 else 1
+    lanes = Filters(np.tile(filters.values, (run, 1)), np.tile(filters.bias, run), filters.channels * run)
     fields = (
         ("in", image(before)),
         ("out", image(after)),
         *layer.over.fields(before),
+        ("run", run),
+        ("rest", LANES if run > 1 else channels % LANES),
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
         ("output", _output(layer)),
     )
-    constants = (packed("weights", DType.INT8, filters.values.T), _channels(filters, SIXTEEN))
-    taps = filters.values.shape[1]
-    return "depthwise_conv_2d_s8_mve", constants, fields, taps * POINTER_BYTES + before[3]
+    starts = range(0, channels * run, LANES)
+    weights = np.concatenate([lanes.values[at : at + LANES].T.reshape(-1) for at in starts])
+    constants = (packed("weights", DType.INT8, weights), _channels(lanes, SIXTEEN))
+    return "depthwise_conv_2d_s8_mve", constants, fields, taps * POINTER_BYTES + run * channels
 
 
 def _output(layer: Layer) -> Fields:
