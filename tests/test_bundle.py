@@ -140,6 +140,14 @@ QUIET_CLANG = (
 )
 
 
+def test_constants_are_declared_with_the_alignment_that_they_have() -> None:
+    """Or clang, which takes any array of 16 bytes for aligned to 16 on x86-64, reads vectors that are not."""
+    files = bundled(SMALL).files
+    declared = re.findall(r"^extern _Alignas\((\d+)\) const .*?(\w+)\[", files["m_m_weights.h"], re.MULTILINE)
+    defined = re.findall(r"^THIMBLE_WEIGHTS\((\d+)\) const .*?(\w+)\[", files["m_m_weights.c"], re.MULTILINE)
+    assert declared == defined != []
+
+
 @needs("g++")
 @pytest.mark.parametrize("standard", ["c++98", "c++11", "c++20"])
 def test_the_headers_are_cpp_too(tmp_path: Path, standard: str) -> None:

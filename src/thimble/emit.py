@@ -97,7 +97,7 @@ def emit(program: Program, *, weights: bool = True) -> dict[str, str]:
             init="\n".join(_init(program)) or "  (void)arena; /* nothing is kept between inferences */",
         ),
         f"{name}_weights.h": _template("weights.h").substitute(
-            common, declarations="\n".join(f"extern {_declared(c)};" for c in constants.values())
+            common, declarations="\n".join(map(_declaration, constants.values()))
         ),
         **(_weights_file(program, common, constants) if weights else {}),
         f"{name}_arena.c": _template("arena.c").substitute(common),
@@ -203,6 +203,11 @@ def _bytes(tensor: Tensor) -> bytes:
 def _declared(constant: Constant) -> str:
     space = "THIMBLE_FLASH " if constant.flash else ""
     return f"const {space}{constant.ctype} {constant.symbol}[{constant.elements}]"
+
+
+def _declaration(constant: Constant) -> str:
+    """With its alignment, or x86-64 compilers take every array of 16 bytes and more to be aligned to 16."""
+    return f"extern _Alignas({constant_alignment(constant)}) {_declared(constant)};"
 
 
 def _definitions(constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:

@@ -68,8 +68,9 @@ def lowered(graph: Graph, segments: Sequence[Segment], flavour: Flavour) -> tupl
 def _unit(graph: Graph, part: Segment, flavour: Flavour) -> Unit:
     if len(part.ops) == 1:
         calls = _calls(graph, graph.ops[part.ops[0]], flavour)
-        if not part.order or (_in_row_order(calls) and not part.descending):
-            return Unit(part, (calls,))
+        in_place = len(calls) == 1 and bool(calls[0].in_place)
+        if not part.order or in_place or (_in_row_order(calls) and not part.descending):
+            return Unit(replace(part, descending=False), (calls,))
     return Unit(part, tuple(_calls(graph, graph.ops[op], flavour, by_row=True) for op in part.ops), streamed=True)
 
 
@@ -198,6 +199,8 @@ def _distances(graph: Graph, unit: Unit) -> Iterator[tuple[TensorId, tuple[Tenso
     Going up, a result starts below the operand and follows what has been given up; going down, it ends above.
     """
     part = unit.segment
+    if not unit.streamed and unit.calls[0][:1] and unit.calls[0][0].scattered:
+        return
     rings, written, last_read = part.rings or {}, part.written or {}, part.last_read or {}
     for operand, reads in last_read.items():
         if operand in written or any(

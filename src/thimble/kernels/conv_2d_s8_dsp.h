@@ -2,8 +2,9 @@
 /* CONV_2D and FULLY_CONNECTED on int8 with packed arithmetic: three pixels times two filters at once.
  *
  * The windows of three pixels are spread out as int16 values (a patch, see dot_dsp.h). Zero points are in the bias;
- * outside the image stands the zero point. Input and output must not overlap. Reads row by row; writes three pixels at
- * a time, of those the last one first. */
+ * outside the image stands the zero point. Reads row by row; writes three pixels at a time, of those the last one first,
+ * after their windows have been read: a pointwise convolution with as many channels before as after may be in place.
+ * Otherwise input and output must not overlap. */
 #ifndef THIMBLE_CONV_2D_S8_DSP_H
 #define THIMBLE_CONV_2D_S8_DSP_H
 

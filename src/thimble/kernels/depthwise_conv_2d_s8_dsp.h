@@ -4,8 +4,9 @@
  * Four channels at a time: the input rows under the filter are turned into a band per channel, in which a word holds
  * two neighbouring columns as int16, and the words of all rows for one pair of columns follow each other. Outside the
  * image stands the zero point. Rows of the band are a ring; the filter's rows are kept twice in a row, so that the ring
- * may begin anywhere. Input and output must not overlap. If the channels are no multiple of four, the last four are
- * computed although some of them were before.
+ * may begin anywhere. If the channels are no multiple of four, the last four are computed although
+ * some of them were before. Otherwise, with stride 1 and an output as large as the input, it may be in place: a row is
+ * in the bands of its channels before it is written. In all other cases input and output must not overlap.
  *
  * Filters of 3 x 3 are done in assembly where there is some, two columns at a time: 15 instructions for 18 products at
  * stride 1, 17 at stride 2. Any other size takes a filter for even first columns and one for odd ones. */

@@ -11,8 +11,8 @@
 #define THIMBLE_MVE 1
 #endif
 
-/* Per four channels: four biases, four multipliers in Q31, four shifts (negative: to the right, at least one bit). */
-#define THIMBLE_CHANNEL_WORDS 12
+/* Per four channels: four multipliers in Q31, four shifts (negative: to the right, at least one bit). */
+#define THIMBLE_SCALE_WORDS_MVE 8
 
 typedef struct {
   int32_t zero, low, high;
@@ -27,9 +27,9 @@ typedef struct {
 
 /* A vector of `n` times up to four of `count` filters that are `step` bytes apart, plus their biases. */
 THIMBLE_INLINE thimble_four thimble_dot_four(const int8_t *x, const int8_t *w, int32_t step, int32_t n, int32_t count,
-                                             const THIMBLE_FLASH int32_t *channel) {
+                                             const THIMBLE_FLASH int32_t *bias) {
   const int8_t *w1 = w + (count > 1 ? step : 0), *w2 = w1 + (count > 2 ? step : 0), *w3 = w2 + (count > 3 ? step : 0);
-  thimble_four sum = {channel[0], channel[1], channel[2], channel[3]};
+  thimble_four sum = {bias[0], bias[1], bias[2], bias[3]};
   __asm__ volatile(
       "wlstp.8 lr, %[n], 2f\n"
       "1:\n\t"
@@ -73,24 +73,18 @@ THIMBLE_INLINE void thimble_fill_mve(int8_t *out, int32_t value, int32_t count) 
       : "q0", "lr", "memory", "cc");
 }
 
-/* Four sums to results that are not clamped yet. */
-THIMBLE_INLINE int32x4_t thimble_scale_four(const THIMBLE_FLASH thimble_output_mve *p, int32x4_t sum,
-                                            int32x4_t multiplier, int32x4_t shift) {
-  int32x4_t r = vqrdmulhq_s32(sum, multiplier);
-  if (!p->positive) {
-    r = vaddq_s32(r, vshrq_n_s32(r, 31));
-  }
-  return vaddq_n_s32(vrshlq_s32(r, shift), p->zero);
-}
-
 /* Up to four sums to `count` outputs. */
 THIMBLE_INLINE void thimble_finish_four(const THIMBLE_FLASH thimble_output_mve *p, thimble_four sum,
-                                        const THIMBLE_FLASH int32_t *channel, int8_t *out, int32_t count) {
+                                        const THIMBLE_FLASH int32_t *scale, int8_t *out, int32_t count) {
   int32x4_t v = vdupq_n_s32(sum.a);
   v = vsetq_lane_s32(sum.b, v, 1);
   v = vsetq_lane_s32(sum.c, v, 2);
   v = vsetq_lane_s32(sum.d, v, 3);
-  v = thimble_scale_four(p, v, vldrwq_s32(channel + 4), vldrwq_s32(channel + 8));
+  v = vqrdmulhq_s32(v, vldrwq_s32(scale));
+  if (!p->positive) {
+    v = vaddq_s32(v, vshrq_n_s32(v, 31));
+  }
+  v = vaddq_n_s32(vrshlq_s32(v, vldrwq_s32(scale + 4)), p->zero);
   v = vminq_s32(vmaxq_s32(v, vdupq_n_s32(p->low)), vdupq_n_s32(p->high));
   if (count >= 4) {
     vstrbq_s32(out, v);
@@ -112,10 +106,10 @@ THIMBLE_INLINE int32_t thimble_dot_one(const int8_t *x, const int8_t *w, int32_t
 }
 
 THIMBLE_INLINE thimble_four thimble_dot_four(const int8_t *x, const int8_t *w, int32_t step, int32_t n, int32_t count,
-                                             const THIMBLE_FLASH int32_t *channel) {
+                                             const THIMBLE_FLASH int32_t *bias) {
   int32_t sums[4] = {0, 0, 0, 0};
   for (int32_t i = 0; i < 4 && i < count; i++) {
-    sums[i] = (int32_t)((uint32_t)channel[i] + (uint32_t)thimble_dot_one(x, w + i * step, n));
+    sums[i] = (int32_t)((uint32_t)bias[i] + (uint32_t)thimble_dot_one(x, w + i * step, n));
   }
   return (thimble_four){sums[0], sums[1], sums[2], sums[3]};
 }
@@ -128,18 +122,17 @@ THIMBLE_INLINE void thimble_fill_mve(int8_t *out, int32_t value, int32_t count) 
   memset(out, value, (size_t)count);
 }
 
-/* One sum to an output; `channel` points at where its bias is. */
+/* One sum to an output; `scale` points at its multiplier. */
 THIMBLE_INLINE int8_t thimble_finish_one(const THIMBLE_FLASH thimble_output_mve *p, int32_t sum,
-                                         const THIMBLE_FLASH int32_t *channel) {
-  const int32_t scaled = thimble_rescale(sum, channel[4], channel[8]);
-  return (int8_t)thimble_clamp(scaled + p->zero, p->low, p->high);
+                                         const THIMBLE_FLASH int32_t *scale) {
+  return (int8_t)thimble_clamp(thimble_rescale(sum, scale[0], scale[4]) + p->zero, p->low, p->high);
 }
 
 THIMBLE_INLINE void thimble_finish_four(const THIMBLE_FLASH thimble_output_mve *p, thimble_four sum,
-                                        const THIMBLE_FLASH int32_t *channel, int8_t *out, int32_t count) {
+                                        const THIMBLE_FLASH int32_t *scale, int8_t *out, int32_t count) {
   const int32_t sums[4] = {sum.a, sum.b, sum.c, sum.d};
   for (int32_t i = 0; i < 4 && i < count; i++) {
-    out[i] = thimble_finish_one(p, sums[i], channel + i);
+    out[i] = thimble_finish_one(p, sums[i], scale + i);
   }
 }
 

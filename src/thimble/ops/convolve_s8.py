@@ -32,7 +32,8 @@ def conv_s8(layer: Layer) -> tuple[KernelCall, ...]:
         vector = _is_vector(layer)
         kernel = dsp.fully_connected(layer) if vector else dsp.conv(layer)
         if kernel is not None:
-            return _calls(layer, *kernel, rows=0 if vector else None)
+            calls = _calls(layer, *kernel, rows=0 if vector else None)
+            return calls if vector else _in_place(layer, calls)
     return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
 
 
@@ -48,8 +49,22 @@ def depthwise_s8(layer: Layer) -> tuple[KernelCall, ...]:
     if filters is not None and flavour is Flavour.MVE and mve.suits_depthwise(layer, filters):
         return _calls(layer, *mve.depthwise(layer, filters))
     if filters is not None and flavour is Flavour.DSP and dsp.suits_depthwise(layer):
-        return tuple(replace(call, scattered=True) for call in _calls(layer, *dsp.depthwise(layer, filters)))
+        calls = _calls(layer, *dsp.depthwise(layer, filters))
+        return tuple(replace(call, scattered=True) for call in _in_place(layer, calls))
     return _calls(layer, "depthwise_conv_2d_s8", *_plain_depthwise(layer))
+
+
+def _in_place(layer: Layer, calls: tuple[KernelCall, ...]) -> tuple[KernelCall, ...]:
+    """The calls of a kernel with packed arithmetic, which may lie over its input where that has the output's shape.
+
+    Pixels of a pointwise convolution are spread out before they are written; so are, channel by channel, the rows of a
+    depthwise one, unless some channels are computed twice.
+    """
+    before, after = layer.shapes
+    pointwise = layer.over.kernel == (1, 1)
+    depthwise = layer.weights.shape[0] == 1 and layer.weights.shape[3] == before[3] > 1 and before[3] % 4 == 0
+    over = before == after and layer.over.stride == (1, 1) and (pointwise or depthwise)
+    return tuple(replace(call, in_place=((0, 0),)) for call in calls) if over else calls
 
 
 def _is_vector(layer: Layer) -> bool:

@@ -15,6 +15,8 @@ from thimble.ops.weighted import Layer
 SIXTEEN = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)
 """Channels in the order in which widening every other lane, twice, leaves them."""
 LANES = 16
+CHUNK = 16
+"""Filters whose sums are requantized together."""
 POINTER_BYTES = 8
 """Room for a pointer wherever the bundle runs; four bytes on the cores that have Helium."""
 
@@ -25,7 +27,7 @@ def suits_depthwise(layer: Layer, filters: Filters) -> bool:
 
 
 def conv(layer: Layer, filters: Filters) -> Kernel:
-    """Filters as in the model. Work space for a window."""
+    """Filters as in the model. Work space for sums of three chunks of filters, and three windows."""
     before, after = layer.shapes
     taps = filters.values.shape[1]
     fields = (
@@ -37,9 +39,13 @@ def conv(layer: Layer, filters: Filters) -> Kernel:
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
         ("output", _output(layer)),
     )
-    constants = (packed("weights", DType.INT8, filters.values), _channels(filters, range(4)))
+    columns = _columns(filters, 4)
+    scales = columns[1:].reshape(2, -1, 4).transpose(1, 0, 2)
+    channels = packed("channels", DType.INT32, np.concatenate([columns[0], scales.reshape(-1)]))
+    constants = (packed("weights", DType.INT8, filters.values), channels)
+    windows, sums = (1, 0) if after[1:3] == (1, 1) else (3, 3 * CHUNK * 4)
     direct = taps == before[3]
-    return "conv_2d_s8_mve", constants, fields, 8 if direct else taps
+    return "conv_2d_s8_mve", constants, fields, max(8, sums + (0 if direct else windows * taps))
 
 
 def depthwise(layer: Layer, filters: Filters) -> Kernel:
@@ -71,13 +77,16 @@ def _output(layer: Layer) -> Fields:
     return ("zero", zero), ("low", low), ("high", high), ("positive", int(low >= zero))
 
 
-def _channels(filters: Filters, order: Array | tuple[int, ...] | range) -> Data:
-    """Biases, multipliers and shifts of as many channels at a time as `order` is long, in that order."""
-    block = len(order)
-    count = -(-len(filters.bias) // block) * block
-    columns = np.zeros((3, count), np.int64)
+def _columns(filters: Filters, block: int) -> Array:
+    """Biases, multipliers and shifts as rows, up to a multiple of `block` channels."""
+    columns = np.zeros((3, -(-len(filters.bias) // block) * block), np.int64)
     columns[2] = -1
     for index, (bias, (mantissa, right)) in enumerate(zip(filters.bias.tolist(), filters.channels, strict=True)):
         columns[:, index] = bias, mantissa, -right
-    blocks = columns.reshape(3, -1, block)[:, :, list(order)].transpose(1, 0, 2)
-    return packed("channels", DType.INT32, blocks)
+    return columns
+
+
+def _channels(filters: Filters, order: tuple[int, ...]) -> Data:
+    """Biases, multipliers and shifts of as many channels at a time as `order` is long, in that order."""
+    blocks = _columns(filters, len(order)).reshape(3, -1, len(order))[:, :, list(order)]
+    return packed("channels", DType.INT32, blocks.transpose(1, 0, 2))
