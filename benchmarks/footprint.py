@@ -37,6 +37,7 @@ from tflm_build import (
 from thimble.emit import constants_of
 from thimble.emulate import Measurement, emulate
 from thimble.errors import ThimbleError
+from thimble.ir import Kind
 from thimble.lifetime import lifetimes, live_sums
 from thimble.pipeline import load
 from thimble.program import Program
@@ -102,8 +103,9 @@ def why_constants(program: Program, ours: Ours) -> str:
     """What the constants are besides the weights."""
     graph = program.graph
     weighted = [op for op in graph.ops if op.attrs.macs(graph.operands(op), graph.results(op))]
-    filters = {op.inputs[1] for op in weighted if len(op.inputs) > 1}
-    weights = sum(graph.tensors[index].nbytes for index in filters if index is not None)
+    filters = {index for op in weighted for index in op.inputs if index is not None}
+    stored = [graph.tensors[index] for index in filters if graph.tensors[index].kind is Kind.CONSTANT]
+    weights = sum(tensor.nbytes for tensor in stored if tensor.dtype.bits <= 8)
     channels = sum(graph.results(op)[0].shape[-1] for op in weighted)
     rest = ours.constants - weights
     return (

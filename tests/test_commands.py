@@ -194,7 +194,7 @@ def test_boards_lists_shows_and_checks(cli: Any, tmp_path: Path) -> None:
 def test_compile_writes_a_bundle_and_says_whether_it_fits(cli: Any, tmp_path: Path) -> None:
     out = tmp_path / "c"
     done = cli("compile", "demo", "--board", "nucleo-l4r5zi", "--kernels", "portable", "-o", str(out))
-    assert done.code == 0 and done.out.startswith("kws_ds_cnn for cortex-m4, portable kernels, rung 2")
+    assert done.code == 0 and done.out.startswith("kws_ds_cnn for cortex-m4, portable kernels, rung ")
     manifest = json.loads((out / "manifest.json").read_text())
     stable = {"arena_bytes", "ram_bytes", "flash_bytes", "stack_bytes", "macs", "rung"}
     assert stable <= manifest.keys()

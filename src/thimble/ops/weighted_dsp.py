@@ -19,8 +19,12 @@ TILE_WORDS = 7
 
 
 def suits_depthwise(layer: Layer) -> bool:
-    """Whether there is a filter per channel, for four channels or more."""
-    return layer.shapes[0][3] == layer.channels >= 4 and layer.over.dilation == (1, 1)
+    """Whether there is a filter per channel, for four channels or more, and an output of more than one column.
+
+    For a single column it takes longer to turn the input into bands than to multiply.
+    """
+    before, after = layer.shapes
+    return before[3] == layer.channels >= 4 and layer.over.dilation == (1, 1) and after[2] > 1
 
 
 def output_range(layer: Layer, *, packed: bool) -> Fields:
