@@ -35,6 +35,19 @@
 #define THIMBLE_SECTION(name)
 #endif
 
+/* Unroll the loop that follows. clang warns where it cannot, as for loops whose end is a parameter in shared code. */
+#if defined(__clang__) && !defined(THIMBLE_SHARE_KERNELS)
+#pragma clang diagnostic ignored "-Wpass-failed" /* with little or no optimization no loop can be unrolled */
+#define THIMBLE_UNROLL(n) _Pragma("unroll")
+#elif defined(__clang__)
+#define THIMBLE_UNROLL(n)
+#elif defined(__GNUC__) && __GNUC__ >= 8
+#define THIMBLE_PRAGMA(x) _Pragma(#x)
+#define THIMBLE_UNROLL(n) THIMBLE_PRAGMA(GCC unroll n)
+#else
+#define THIMBLE_UNROLL(n)
+#endif
+
 /* Constants stay in flash. On AVR that is another address space, so every pointer to one must say so. */
 #if defined(__AVR__)
 #define THIMBLE_FLASH __memx

@@ -4,8 +4,9 @@
  *
  * Filters [O, taps] as in the model. A window is copied together, unless it is one pixel; outside the image stands the
  * zero point, whose part is in the biases. Sums of 16 filters are kept and requantized together. Input and output must
- * not overlap. Reads row by row, writes three pixels at a time, four channels of each. The assembly leaves r7 alone,
- * which may be the frame pointer. */
+ * not overlap. Reads row by row, writes three pixels at a time, four channels of each; where they are of two rows, the
+ * windows of the first have been copied before anything is written. The assembly leaves r7 alone, which may be the
+ * frame pointer. */
 #ifndef THIMBLE_CONV_2D_S8_MVE_H
 #define THIMBLE_CONV_2D_S8_MVE_H
 
@@ -188,8 +189,8 @@ THIMBLE_INLINE void thimble_conv_2d_s8_mve_one(const THIMBLE_FLASH thimble_conv_
 }
 
 /* Rows [begin, end) of the output. `channels` holds biases, up to a multiple of four, then multipliers and shifts of
- * four filters at a time. Work space: sums of three chunks and three windows, of which either may be left out where it
- * is not used. */
+ * four filters at a time. Work space: sums of three chunks and as many windows as are copied at a time, unless there
+ * is one window in all: then this one. */
 THIMBLE_KERNEL void thimble_conv_2d_s8_mve(const THIMBLE_FLASH thimble_conv_2d_s8_mve_params *p, const int8_t *in,
                                            const THIMBLE_FLASH int8_t *weights,
                                            const THIMBLE_FLASH int32_t *channels, int8_t *out, void *scratch,
@@ -227,6 +228,10 @@ THIMBLE_KERNEL void thimble_conv_2d_s8_mve(const THIMBLE_FLASH thimble_conv_2d_s
         thimble_triple_run(p, &triple, weights, channels, sums);
         count = 0;
       }
+    }
+    for (int32_t i = 0; direct && i < count; i++) { /* what the next row's outputs may be written over */
+      thimble_copy_bytes(windows + i * p->taps, triple.window[i], p->taps);
+      triple.window[i] = windows + i * p->taps;
     }
   }
 }

@@ -21,7 +21,7 @@ typedef struct {
   thimble_output_mve output;
 } thimble_depthwise_conv_2d_s8_mve_params;
 
-#define THIMBLE_LANES 16
+#define THIMBLE_VECTOR_LANES 16
 
 /* One pixel, or some; offsets are those in assembly. */
 typedef struct {
@@ -104,7 +104,7 @@ THIMBLE_INLINE void thimble_sixteen_run(const THIMBLE_FLASH thimble_depthwise_co
 
 /* Up to 16 lanes from `from` on. */
 THIMBLE_INLINE void thimble_sixteen(const thimble_window_mve *window, int32_t from, int32_t count, int32_t step) {
-  static const uint8_t place[THIMBLE_LANES] = {0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15};
+  static const uint8_t place[THIMBLE_VECTOR_LANES] = {0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15};
   const THIMBLE_FLASH int8_t *weights = window->weights + from * window->taps;
   for (int32_t i = 0; i < count; i++) {
     const THIMBLE_FLASH int32_t *own = window->channel + 3 * from + place[i];
@@ -113,17 +113,18 @@ THIMBLE_INLINE void thimble_sixteen(const thimble_window_mve *window, int32_t fr
       sum += window->cells[t][from + i] * weights[t * step + i];
     }
     const int32_t total = (int32_t)((uint32_t)sum + (uint32_t)own[0]);
-    const int32_t scaled = thimble_rescale(total, own[THIMBLE_LANES], own[2 * THIMBLE_LANES]) + window->zero;
-    window->out[from + i] = (int8_t)thimble_clamp(scaled, window->low, window->high);
+    const int32_t scaled = thimble_rescale(total, own[THIMBLE_VECTOR_LANES], own[2 * THIMBLE_VECTOR_LANES]);
+    const int32_t result = thimble_clamp(scaled + window->zero, window->low, window->high);
+    window->out[from + i] = (int8_t)result;
   }
 }
 
 THIMBLE_INLINE void thimble_sixteen_run(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_mve_params *p,
                                         thimble_window_mve *window) {
   (void)p;
-  for (int32_t from = 0; from < window->count; from += THIMBLE_LANES) {
-    const int32_t count = window->count - from, whole = count >= THIMBLE_LANES;
-    thimble_sixteen(window, from, whole ? THIMBLE_LANES : count, whole ? THIMBLE_LANES : window->rest);
+  for (int32_t from = 0; from < window->count; from += THIMBLE_VECTOR_LANES) {
+    const int32_t count = window->count - from, whole = count >= THIMBLE_VECTOR_LANES;
+    thimble_sixteen(window, from, whole ? THIMBLE_VECTOR_LANES : count, whole ? THIMBLE_VECTOR_LANES : window->rest);
   }
 }
 

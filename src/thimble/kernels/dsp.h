@@ -144,16 +144,4 @@ THIMBLE_INLINE uint32_t thimble_load(const int8_t *p) {
   return word;
 }
 
-/* Unroll the loop that follows. clang warns where it cannot, as for loops whose end is a parameter in shared code. */
-#if defined(__clang__) && !defined(THIMBLE_SHARE_KERNELS)
-#define THIMBLE_UNROLL(n) _Pragma("unroll")
-#elif defined(__clang__)
-#define THIMBLE_UNROLL(n)
-#elif defined(__GNUC__) && __GNUC__ >= 8
-#define THIMBLE_PRAGMA(x) _Pragma(#x)
-#define THIMBLE_UNROLL(n) THIMBLE_PRAGMA(GCC unroll n)
-#else
-#define THIMBLE_UNROLL(n)
-#endif
-
 #endif

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from thimble.ir import DType
+import numpy as np
+
+from thimble.ir import Array, DType
 from thimble.kernel import Data, Fields, Flavour, KernelCall, whole
 from thimble.ops import weighted_cmsis as cmsis
 from thimble.ops import weighted_dsp as dsp
 from thimble.ops import weighted_mve as mve
 from thimble.ops.lowering import channel_table, image, packed
-from thimble.ops.requantized import depthwise_rows, filter_rows, requantizable
+from thimble.ops.numerics import activation_range, quant_of
+from thimble.ops.requantized import depthwise_rows, filter_rows, requantizable, shifts_right
 from thimble.ops.weighted import Layer, legacy_zero
 
 
@@ -90,16 +93,31 @@ def _calls(
 def _plain_conv(layer: Layer) -> tuple[tuple[Data, ...], Fields]:
     before, after = layer.shapes
     depth = layer.weights.shape[3]
+    filters = layer.channels // (before[3] // depth)
+    rows = layer.weights.reshape(layer.channels, -1)
+    zero = quant_of(layer.site.tensor(0)).zero_point[0]
+    bias = layer.bias
+    if layer.stays_inside:  # no tap is ever left out, so that the input's zero point is always worth the same
+        bias = bias - zero * (rows.astype(np.int64) - legacy_zero(layer.site)).sum(axis=1)
+        zero = 0
     fields = (
         ("in", image(before)),
         ("out", image(after)),
         *layer.over.fields(before),
         ("depth", depth),
-        ("filters", layer.channels // (before[3] // depth)),
-        ("weight_zero", legacy_zero(layer.site)),
-        *layer.output_fields(),
+        ("filters", filters),
+        *_plain_output(layer, rows, zero),
     )
-    return (packed("weights", DType.INT8, layer.weights), channel_table(layer.bias, layer.pairs)), fields
+    groups = rows.reshape(-1, filters, rows.shape[1])
+    weights = np.concatenate([_in_fours(group) for group in groups])
+    return (packed("weights", DType.INT8, weights), channel_table(bias, layer.pairs)), fields
+
+
+def _in_fours(filters: Array) -> Array:
+    """Filters `[O,taps]`, each four interleaved tap by tap, those that are left one after another."""
+    whole_fours = len(filters) // 4 * 4
+    fours = filters[:whole_fours].reshape(-1, 4, filters.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([fours.reshape(-1), filters[whole_fours:].reshape(-1)])
 
 
 def _plain_depthwise(layer: Layer) -> tuple[tuple[Data, ...], Fields]:
@@ -109,7 +127,20 @@ def _plain_depthwise(layer: Layer) -> tuple[tuple[Data, ...], Fields]:
         ("out", image(after)),
         *layer.over.fields(before),
         ("multiplier", after[3] // before[3]),
-        ("weight_zero", legacy_zero(layer.site)),
-        *layer.output_fields(),
+        *_plain_output(
+            layer, layer.weights.reshape(-1, layer.channels).T, quant_of(layer.site.tensor(0)).zero_point[0]
+        ),
     )
     return (packed("weights", DType.INT8, layer.weights), channel_table(layer.bias, layer.pairs)), fields
+
+
+def _plain_output(layer: Layer, rows: Array, in_zero: int) -> Fields:
+    """Zero points, and the members of a thimble_output_s8."""
+    output = layer.site.outputs[0]
+    low, high = activation_range(layer.activation, output)
+    bounds = (("zero", quant_of(output).zero_point[0]), ("low", low), ("high", high))
+    return (
+        ("in_zero", in_zero),
+        ("weight_zero", legacy_zero(layer.site)),
+        ("output", (*bounds, ("quick", int(shifts_right(layer, rows))))),
+    )

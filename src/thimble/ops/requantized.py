@@ -64,6 +64,13 @@ def packs(channel: Channel) -> bool:
     return channel.pair[0] > 0 and channel.right in PACKED_SHIFTS and max(map(abs, channel.bounds)) < PACKED_REACH
 
 
+def shifts_right(layer: Layer, rows: Array) -> bool:
+    """Whether kernels/requantize_s8.h may be quick: sums below 2**30, and multipliers below a half, for all filters."""
+    most = np.abs(rows.astype(np.int64) - legacy_zero(layer.site)).sum(axis=1) * 255 + np.abs(layer.bias)
+    rights = [-shift for _, shift in layer.pairs]
+    return bool(most.max(initial=0) < 1 << 30) and min(rights) >= 1 and max(rights) <= 30
+
+
 def filter_rows(layer: Layer) -> Array | None:
     """The filters of a convolution without groups as `[O,taps]`."""
     if layer.weights.shape[3] != layer.shapes[0][3]:

@@ -11,7 +11,7 @@ from thimble.ir import Activation, Array, DType, Padding, Shape, Tensor
 from thimble.kernel import Fields, Site
 from thimble.ops.convolution import Pair, channel_scales, margin
 from thimble.ops.lowering import Pairs
-from thimble.ops.numerics import activation_range, quant_of, quantize_multiplier
+from thimble.ops.numerics import quant_of, quantize_multiplier
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,6 @@ class Window:
             ("pad_top", top),
             ("pad_left", left),
         )
-
-
-def output_fields(x: Tensor, output: Tensor, activation: Activation) -> Fields:
-    """Zero points, and the range that the activation leaves."""
-    low, high = activation_range(activation, output)
-    return (
-        ("in_zero", quant_of(x).zero_point[0]),
-        ("out_zero", quant_of(output).zero_point[0]),
-        ("low", low),
-        ("high", high),
-    )
 
 
 def multipliers(x: Tensor, weights: Tensor, output: Tensor) -> Pairs:
@@ -94,8 +83,14 @@ class Layer:
     def bias(self) -> Array:
         return bias_values(self.site, 2, self.channels)
 
-    def output_fields(self) -> Fields:
-        return output_fields(self.site.tensor(0), self.site.outputs[0], self.activation)
+    @property
+    def stays_inside(self) -> bool:
+        """Whether all taps of all windows are in the image."""
+        (_, *before, _), (_, *after, _) = self.shapes
+        fields = dict(self.over.fields(self.shapes[0]))
+        spans = zip(before, after, self.over.kernel, self.over.stride, self.over.dilation, strict=True)
+        reaches = ((n - 1) * stride + (taps - 1) * dilation < size for size, n, taps, stride, dilation in spans)
+        return fields["pad_top"] == fields["pad_left"] == 0 and all(reaches)
 
 
 def legacy_zero(site: Site) -> int:

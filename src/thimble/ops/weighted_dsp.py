@@ -89,7 +89,7 @@ def conv(layer: Layer) -> Kernel | None:
         ("taps", taps),
         ("groups", groups),
         ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
-        ("inside", int(_stays_inside(layer))),
+        ("inside", int(layer.stays_inside)),
         ("output", output_range(layer, packed=is_packed)),
     )
     return "conv_2d_s8_dsp", (constant,), fields, groups * 4 * TILE_WORDS
@@ -106,16 +106,6 @@ def fully_connected(layer: Layer) -> Kernel | None:
     output = output_range(layer, packed=is_packed)
     fields = (("depth", depth), ("units", layer.channels), ("groups", groups), ("output", output))
     return "fully_connected_s8_dsp", (constant,), fields, groups * 8
-
-
-def _stays_inside(layer: Layer) -> bool:
-    """Whether all taps of all windows are in the image."""
-    before, after = layer.shapes
-    over = layer.over
-    fields = dict(over.fields(before))
-    spans = zip(before[1:3], after[1:3], over.kernel, over.stride, over.dilation, strict=True)
-    reaches = ((n - 1) * stride + (taps - 1) * dilation < size for size, n, taps, stride, dilation in spans)
-    return fields["pad_top"] == fields["pad_left"] == 0 and all(reaches)
 
 
 def _streams(layer: Layer, block: int) -> tuple[Data, bool] | None:

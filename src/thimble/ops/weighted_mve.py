@@ -27,7 +27,7 @@ def suits_depthwise(layer: Layer, filters: Filters) -> bool:
 
 
 def conv(layer: Layer, filters: Filters) -> Kernel:
-    """Filters as in the model. Work space for sums of three chunks of filters, and three windows."""
+    """Filters as in the model. Work space for sums of three chunks of filters, and windows."""
     before, after = layer.shapes
     taps = filters.values.shape[1]
     fields = (
@@ -43,9 +43,17 @@ def conv(layer: Layer, filters: Filters) -> Kernel:
     scales = columns[1:].reshape(2, -1, 4).transpose(1, 0, 2)
     channels = packed("channels", DType.INT32, np.concatenate([columns[0], scales.reshape(-1)]))
     constants = (packed("weights", DType.INT8, filters.values), channels)
-    windows, sums = (1, 0) if after[1:3] == (1, 1) else (3, 3 * CHUNK * 4)
-    direct = taps == before[3]
-    return "conv_2d_s8_mve", constants, fields, max(8, sums + (0 if direct else windows * taps))
+    return "conv_2d_s8_mve", constants, fields, _conv_scratch(layer, direct=taps == before[3]) or 8
+
+
+def _conv_scratch(layer: Layer, *, direct: bool) -> int:
+    """Bytes of work space; windows of one pixel are copied where a row's last ones are done with the next row's."""
+    height, width, channels = layer.shapes[1][1:]
+    taps = layer.weights.size // channels
+    if (height, width) == (1, 1):
+        return 0 if direct else taps
+    windows = 3 if not direct else 0 if height == 1 or width % 3 == 0 else 2
+    return 3 * CHUNK * 4 + windows * taps
 
 
 def depthwise(layer: Layer, filters: Filters) -> Kernel:
