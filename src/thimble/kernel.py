@@ -16,9 +16,8 @@ import math
 from dataclasses import dataclass, field
 
 from thimble.errors import UnsupportedOperatorError
-from thimble.ir import DType, Shape, Tensor, TensorId
+from thimble.ir import DType, Shape, Tensor
 
-Value = "int | float | tuple[int, ...] | Fields"
 Fields = tuple[tuple[str, "int | float | tuple[int, ...] | Fields"], ...]
 """Members of a C struct by name; a member may be a number, an array of integers, or a struct."""
 
@@ -153,4 +152,4 @@ def dense_strides(shape: Shape, itemsize: int) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-__all__ = ["Data", "Fields", "Flavour", "KernelCall", "Site", "TensorId", "View", "dense_strides", "whole"]
+__all__ = ["Data", "Fields", "Flavour", "KernelCall", "Site", "View", "dense_strides", "whole"]

@@ -35,7 +35,7 @@ def verify_program(program: Program) -> None:
     for tensor in graph.tensors:
         if tensor.nbytes and (tensor.id in graph.given or tensor.kind is Kind.VARIABLE):
             _write(owners, within, tensor, *program.place(tensor), np.arange(tensor.nbytes), "the start")
-    memory = _Memory(owners, within, {t: (rows, graph.tensors[t]) for t, rows in program.rings})
+    memory = _Memory(owners, within, dict(program.rings))
     at = 0
     for stream in (*program.streams, None):
         for step in program.steps[at : stream.first if stream is not None else None]:
@@ -48,11 +48,11 @@ def verify_program(program: Program) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """Per arena who owns each byte, and which of the owner's bytes it is; rings are (rows kept, tensor)."""
+    """Per arena who owns each byte, and which of the owner's bytes it is; rings are the rows that are kept."""
 
     owners: list[Bytes]
     within: list[Bytes]
-    rings: dict[TensorId, tuple[int, Tensor]]
+    rings: dict[TensorId, int]
 
 
 def _run(graph: Graph, memory: _Memory, step: Step) -> None:
@@ -161,7 +161,7 @@ def _folded(memory: _Memory, tensor: Tensor, touched: Bytes) -> Bytes:
     """Where bytes of a tensor are from where it starts, if only some of its rows are kept."""
     if tensor.id not in memory.rings:
         return touched
-    kept, _ = memory.rings[tensor.id]
+    kept = memory.rings[tensor.id]
     size = tensor.nbytes // tensor.shape[1]
     folded: Bytes = touched // size % kept * size + touched % size
     return folded

@@ -48,15 +48,10 @@ THIMBLE_INLINE int32_t thimble_high_mac(uint32_t x, uint32_t y, int32_t sum) {
   __asm__("smlatt %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(sum));
   return r;
 }
-/* sum + low x * high y, and sum + high x * low y */
+/* sum + low x * high y */
 THIMBLE_INLINE int32_t thimble_low_high_mac(uint32_t x, uint32_t y, int32_t sum) {
   int32_t r;
   __asm__("smlabt %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(sum));
-  return r;
-}
-THIMBLE_INLINE int32_t thimble_high_low_mac(uint32_t x, uint32_t y, int32_t sum) {
-  int32_t r;
-  __asm__("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(sum));
   return r;
 }
 /* The low halves of two words as a word, and the high halves. */
@@ -119,9 +114,6 @@ THIMBLE_INLINE int32_t thimble_dual_mac(uint32_t x, uint32_t y, int32_t sum) {
 }
 THIMBLE_INLINE int32_t thimble_low_high_mac(uint32_t x, uint32_t y, int32_t sum) {
   return (int32_t)((uint32_t)sum + (uint32_t)(thimble_half(x, 0) * thimble_half(y, 1)));
-}
-THIMBLE_INLINE int32_t thimble_high_low_mac(uint32_t x, uint32_t y, int32_t sum) {
-  return thimble_low_high_mac(y, x, sum);
 }
 THIMBLE_INLINE uint32_t thimble_pack_low(uint32_t x, uint32_t y) { return (x & 0xFFFFu) | y << 16; }
 THIMBLE_INLINE uint32_t thimble_pack_high(uint32_t x, uint32_t y) { return x >> 16 | (y & 0xFFFF0000u); }
