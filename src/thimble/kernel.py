@@ -37,6 +37,14 @@ class Flavour(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Which kernels an operator gets: of a flavour, and with at most so many bytes of work space (None: any number)."""
+
+    flavour: Flavour
+    work_space: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     """A constant array in flash, packed as the kernel wants it, little-endian; `name` says what it is."""
 
@@ -104,12 +112,20 @@ class KernelCall:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An operator to be lowered: its operands and results, and the flavour of kernels that is wanted."""
+    """An operator to be lowered: its operands and results, and the kernels that are wanted.
+
+    Kernels that need more than `work_space` bytes give way to slower ones of the same flavour, or to portable ones.
+    """
 
     label: str
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     flavour: Flavour = Flavour.PORTABLE
+    work_space: int | None = None
+
+    def allows(self, work_space: int) -> bool:
+        """Whether a kernel with so many bytes of work space may be used."""
+        return self.work_space is None or work_space <= self.work_space
 
     def tensor(self, index: int) -> Tensor:
         """An operand that must be there."""
@@ -152,4 +168,4 @@ def dense_strides(shape: Shape, itemsize: int) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-__all__ = ["Data", "Fields", "Flavour", "KernelCall", "Site", "View", "dense_strides", "whole"]
+__all__ = ["Choice", "Data", "Fields", "Flavour", "KernelCall", "Site", "View", "dense_strides", "whole"]

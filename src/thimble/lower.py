@@ -12,11 +12,12 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Graph, Kind, Op, OpId, Tensor, TensorId
-from thimble.kernel import Fields, Flavour, KernelCall, Site, View
+from thimble.kernel import Choice, Fields, Flavour, KernelCall, Site, View
 from thimble.memory import Buffer, BufferId, Distance, Interval, Problem, Schedule, Solution
 from thimble.program import FLASH, Access, ArenaBlock, ByRow, Program, Step, Stream
 from thimble.streaming import Segment, freed, row_rules
@@ -47,8 +48,10 @@ class Slot:
     unit: int | None = None
 
 
-def lowered(graph: Graph, segments: Sequence[Segment], flavour: Flavour) -> tuple[Unit, ...]:
-    """The kernel calls of all operators, segment by segment.
+def lowered(
+    graph: Graph, segments: Sequence[Segment], flavour: Flavour, choices: Mapping[OpId, Choice] = MappingProxyType({})
+) -> tuple[Unit, ...]:
+    """The kernel calls of all operators, segment by segment; `choices` for those that get other kernels.
 
     Raises:
         UnsupportedOperatorError: names every operator that cannot be compiled, once per kind.
@@ -57,7 +60,7 @@ def lowered(graph: Graph, segments: Sequence[Segment], flavour: Flavour) -> tupl
     refused: dict[str, str] = {}
     for part in segments:
         try:
-            units.append(_unit(graph, part, flavour))
+            units.append(_unit(graph, part, [choices.get(op, Choice(flavour)) for op in part.ops]))
         except UnsupportedOperatorError as error:
             refused.setdefault(graph.ops[part.ops[0]].kind, str(error))
     if refused:
@@ -65,13 +68,14 @@ def lowered(graph: Graph, segments: Sequence[Segment], flavour: Flavour) -> tupl
     return tuple(units)
 
 
-def _unit(graph: Graph, part: Segment, flavour: Flavour) -> Unit:
+def _unit(graph: Graph, part: Segment, choices: Sequence[Choice]) -> Unit:
     if len(part.ops) == 1:
-        calls = _calls(graph, graph.ops[part.ops[0]], flavour)
+        calls = _calls(graph, graph.ops[part.ops[0]], choices[0])
         in_place = len(calls) == 1 and bool(calls[0].in_place)
         if not part.order or in_place or (_in_row_order(calls) and not part.descending):
             return Unit(replace(part, descending=False), (calls,))
-    return Unit(part, tuple(_calls(graph, graph.ops[op], flavour, by_row=True) for op in part.ops), streamed=True)
+    pairs = zip(part.ops, choices, strict=True)
+    return Unit(part, tuple(_calls(graph, graph.ops[op], choice, by_row=True) for op, choice in pairs), streamed=True)
 
 
 def _in_row_order(calls: tuple[KernelCall, ...]) -> bool:
@@ -79,11 +83,12 @@ def _in_row_order(calls: tuple[KernelCall, ...]) -> bool:
     return len(calls) == 1 and not calls[0].scattered and bool(calls[0].rows or calls[0].in_place)
 
 
-def _calls(graph: Graph, op: Op, flavour: Flavour, *, by_row: bool = False) -> tuple[KernelCall, ...]:
+def _calls(graph: Graph, op: Op, choice: Choice, *, by_row: bool = False) -> tuple[KernelCall, ...]:
     """An operator's calls; with `by_row` calls for one row, unless its kernel can be told which row to compute."""
+    flavour = choice.flavour
     if by_row and flavour.calls_cmsis_nn:
         flavour = Flavour.PORTABLE  # CMSIS-NN computes whole layers only
-    site = Site(op.label, graph.operands(op), graph.results(op), flavour)
+    site = Site(op.label, graph.operands(op), graph.results(op), flavour, choice.work_space)
     calls = op.attrs.lower(site)
     if not by_row or (len(calls) == 1 and calls[0].rows):
         return calls

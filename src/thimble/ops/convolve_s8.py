@@ -30,13 +30,16 @@ def conv_s8(layer: Layer) -> tuple[KernelCall, ...]:
     if flavour is Flavour.MVE:
         filters = requantizable(layer, filter_rows(layer))
         if filters is not None:
-            return _calls(layer, *mve.conv(layer, filters))
+            calls = _calls(layer, *mve.conv(layer, filters))
+            if layer.site.allows(calls[0].scratch):
+                return calls
     if flavour is Flavour.DSP:
         vector = _is_vector(layer)
         kernel = dsp.fully_connected(layer) if vector else dsp.conv(layer)
         if kernel is not None:
             calls = _calls(layer, *kernel, rows=0 if vector else None)
-            return calls if vector else _in_place(layer, calls)
+            if layer.site.allows(calls[0].scratch):
+                return calls if vector else _in_place(layer, calls)
     return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
 
 
@@ -50,10 +53,13 @@ def depthwise_s8(layer: Layer) -> tuple[KernelCall, ...]:
         return theirs
     filters = requantizable(layer, depthwise_rows(layer)) if flavour in (Flavour.DSP, Flavour.MVE) else None
     if filters is not None and flavour is Flavour.MVE and mve.suits_depthwise(layer, filters):
-        return _calls(layer, *mve.depthwise(layer, filters))
+        calls = _calls(layer, *mve.depthwise(layer, filters))
+        if layer.site.allows(calls[0].scratch):
+            return calls
     if filters is not None and flavour is Flavour.DSP and dsp.suits_depthwise(layer):
         calls = _calls(layer, *dsp.depthwise(layer, filters))
-        return tuple(replace(call, scattered=True) for call in _in_place(layer, calls))
+        if layer.site.allows(calls[0].scratch):
+            return tuple(replace(call, scattered=True) for call in _in_place(layer, calls))
     return _calls(layer, "depthwise_conv_2d_s8", *_plain_depthwise(layer))
 
 
