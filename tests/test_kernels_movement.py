@@ -19,6 +19,7 @@ import test_reference_movement as grid
 from compiled import SANITIZED, assert_same, check_compiled
 from test_reference_movement import array, fixed, free, inputs_of, one
 from tflm_models import BOOL, F32, I8, I16, I32, I64, Step, graph, model, single
+from thimble.arena import arena_problem
 from thimble.compile import compile_model
 from thimble.errors import UnsupportedOperatorError
 from thimble.execute import Executor
@@ -26,7 +27,7 @@ from thimble.host import HostProgram
 from thimble.ir import Activation, DType, Model, Quant, Tensor, TensorId
 from thimble.kernel import Flavour, KernelCall, Site, View
 from thimble.lifetime import shipped_schedule
-from thimble.lower import arena_problem, assembled, lowered
+from thimble.lower import assembled, lowered
 from thimble.memory import Solution
 from thimble.ops import OPERATORS
 from thimble.ops.mirror_pad import MirrorPadMode

@@ -25,6 +25,7 @@ from test_reference_convolution import pools
 from test_reference_elementwise import CASES
 from test_reference_movement import U8, fixed, free, one, reducing, resizing
 from tflm_models import BOOL, F32, I8, I16, I32, Step, graph, model, single, tensor
+from thimble.arena import arena_problem
 from thimble.compile import compile_model
 from thimble.emit import emit
 from thimble.errors import UnsupportedOperatorError
@@ -33,7 +34,7 @@ from thimble.host import WARNINGS, HostBundle, HostProgram, host_compiler, inter
 from thimble.ir import Activation, Array, Model, Padding, Quant
 from thimble.kernel import Flavour
 from thimble.lifetime import shipped_schedule
-from thimble.lower import arena_problem, assembled, lowered
+from thimble.lower import assembled, lowered
 from thimble.memory import Solution
 from thimble.ops import OPERATORS, fixed_point
 from thimble.program import Program

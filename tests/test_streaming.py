@@ -20,7 +20,7 @@ from thimble.host import HostProgram
 from thimble.ir import Model, OpId, Padding, TensorId
 from thimble.kernel import Flavour
 from thimble.pipeline import load
-from thimble.streaming import partition, segment
+from thimble.streaming import partitions, segment
 from thimble.verify_program import verify_program
 from thimble.zoo.builder import Builder, Value
 
@@ -114,7 +114,8 @@ def test_rows_are_asked_for_in_turn() -> None:
 def test_partition_keeps_the_order() -> None:
     graph = zoo.build("resnet_8").main
     order = tuple(op.id for op in graph.ops)
-    assert tuple(op for part in partition(graph, order) for op in part.ops) == order
+    for parts in partitions(graph, order):
+        assert tuple(op for part in parts for op in part.ops) == order
 
 
 def test_broken_streams_are_found() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "thimble"
-LINE_BUDGET = 36_000  # all of src and core; raising it is a decision
+LINE_BUDGET = 48_000  # all of src and core; raising it is a decision
 FILE_BUDGET = 600  # a longer file has more than one reason to exist
 
 # Each module may import from its own layer only within its own folder, and from the layers before it.
@@ -17,10 +17,10 @@ LAYERS = (
     ("errors",),
     ("ir", "units"),
     ("memory", "target", "board", "files", "kernel"),
-    ("ops", "program"),
+    ("ops", "program", "row_order"),
     ("text", "verify", "verify_pack", "verify_program", "lifetime", "execute", "streaming", "probes"),
     ("importers", "mapping", "pack", "csvio", "schedule", "lower", "rewrites", "emit"),
-    ("exporters", "tflm", "supported"),
+    ("exporters", "tflm", "supported", "arena"),
     ("zoo", "ladder", "compile", "host"),
     ("emulation",),
     ("emulate",),

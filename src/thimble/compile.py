@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from thimble.arena import arena_problem
 from thimble.emit import identifier
 from thimble.errors import InternalError, OptionError
 from thimble.ir import Graph, Model, OpId
 from thimble.kernel import Flavour
 from thimble.lifetime import shipped_schedule
-from thimble.lower import ALIGNMENT, Slot, Unit, arena_problem, assembled, lowered
+from thimble.lower import ALIGNMENT, Slot, Unit, assembled, lowered, traits_of
 from thimble.memory import Infeasible, Problem, Schedule, Solution
 from thimble.pack import pack
 from thimble.program import Program
 from thimble.rewrites import compilable
 from thimble.schedule import optimal_order
-from thimble.streaming import LONGEST, Segment, partition, turned
+from thimble.streaming import LONGEST, Segment, partitions, turned
 from thimble.target import Target
 from thimble.tflm.planner import Request, greedy
 from thimble.verify import verify_graph, verify_schedule
@@ -70,7 +71,7 @@ def compile_model(
     plans = [
         _planned(graph, units, rung, keep_inputs, schedule)
         for schedule in schedules
-        for segments in _segments(graph, schedule, rung, keep_inputs)
+        for segments in _segments(graph, schedule, flavour, rung, keep_inputs)
         for units in _units(graph, segments, flavour, rung, keep_inputs)
     ]
     best_plan = min(plans, key=lambda plan: plan.solution.height)
@@ -93,7 +94,7 @@ class _Plan:
 
 def _planned(graph: Graph, units: tuple[Unit, ...], rung: int, keep_inputs: bool, schedule: Schedule) -> _Plan:
     verify_schedule(graph, schedule)
-    problem, slots = arena_problem(graph, units, keep_inputs=keep_inputs, merge=rung >= 3)
+    problem, slots = arena_problem(graph, units, keep_inputs=keep_inputs, merge=rung >= 3, split=rung >= 5)
     solution = pack(problem) if rung >= 2 else _greedy(problem)
     if isinstance(solution, Infeasible):
         raise InternalError("an arena without a capacity cannot be too small")
@@ -119,7 +120,9 @@ def _units(
     yield tuple(chosen)
 
 
-def _segments(graph: Graph, schedule: Schedule, rung: int, keep_inputs: bool) -> Iterator[tuple[Segment, ...]]:
+def _segments(
+    graph: Graph, schedule: Schedule, flavour: Flavour, rung: int, keep_inputs: bool
+) -> Iterator[tuple[Segment, ...]]:
     """Operators as a whole up to rung 3, each row by row on rung 4, runs of them on rung 5; to be tried in turn.
 
     A result that is computed from its first row lies below its operand, one computed from the last row above; where
@@ -128,11 +131,13 @@ def _segments(graph: Graph, schedule: Schedule, rung: int, keep_inputs: bool) ->
     if rung <= 3:
         yield tuple(Segment((op,)) for op in schedule.order)
         return
-    up = partition(graph, schedule.order, longest=1 if rung == 4 else LONGEST, keep_inputs=keep_inputs)
-    down = turned(graph, up)
-    yield up
-    yield tuple(pair[number % 2] for number, pair in enumerate(zip(up, down, strict=True)))
-    yield tuple(pair[number % 2] for number, pair in enumerate(zip(down, up, strict=True)))
+    traits = traits_of(graph, flavour)
+    longest = 1 if rung == 4 else LONGEST
+    for up in partitions(graph, schedule.order, longest=longest, keep_inputs=keep_inputs, traits=traits):
+        down = turned(graph, up, traits)
+        yield up
+        yield tuple(pair[number % 2] for number, pair in enumerate(zip(up, down, strict=True)))
+        yield tuple(pair[number % 2] for number, pair in enumerate(zip(down, up, strict=True)))
 
 
 def _greedy(problem: Problem) -> Solution:

@@ -212,6 +212,10 @@ class Attrs:
         """
         return None
 
+    def accumulates(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> bool:
+        """Whether the only row of the output can be computed from rows that are handed over one after another."""
+        return False
+
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
         """The kernel calls that compute the operator's results; none where nothing is to be done.
 

@@ -92,6 +92,8 @@ class KernelCall:
         scratch: bytes that the call needs besides, aligned to 8; they hold nothing before and after.
         rows: rows that the call computes, where a kernel can compute a range of them; 0 for other kernels.
         in_place: pairs (read, write) of operands that may be the same bytes.
+        accumulates: whether the rows are those of the operand, handed over one after another; the work space then holds
+            its values from the first row to the last, with which the result is written.
         scattered: whether rows of the result are written in several passes over the operand, not one after another.
         batch: how often the call is made; the first operand and the first result move on by their part of a batch.
     """
@@ -108,6 +110,7 @@ class KernelCall:
     in_place: tuple[tuple[int, int], ...] = ()
     batch: int = 1
     scattered: bool = False
+    accumulates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Site:
     """An operator to be lowered: its operands and results, and the kernels that are wanted.
 
     Kernels that need more than `work_space` bytes give way to slower ones of the same flavour, or to portable ones.
+    `by_row` asks for kernels that take a row at a time.
     """
 
     label: str
@@ -122,6 +126,7 @@ class Site:
     outputs: tuple[Tensor, ...]
     flavour: Flavour = Flavour.PORTABLE
     work_space: int | None = None
+    by_row: bool = False
 
     def allows(self, work_space: int) -> bool:
         """Whether a kernel with so many bytes of work space may be used."""

@@ -2,15 +2,11 @@
 """Graph and segments to Program: operators become kernel calls, and their tensors get their places.
 
 Graph ─lowered→ kernel calls per operator ─arena_problem→ Problem ─pack→ Solution ─assembled→ Program
-
-Time is counted in steps of the segments: one per operator that runs as a whole, one per row where a segment runs row by
-row. An operand that dies row by row may be overwritten from its start; that is what distances in the problem say.
 """
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +14,9 @@ from typing import Any
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Graph, Kind, Op, OpId, Tensor, TensorId
 from thimble.kernel import Choice, Fields, Flavour, KernelCall, Site, View
-from thimble.memory import Buffer, BufferId, Distance, Interval, Problem, Schedule, Solution
+from thimble.memory import Schedule, Solution
 from thimble.program import FLASH, Access, ArenaBlock, ByRow, Program, Step, Stream
-from thimble.streaming import Segment, freed, row_rules
+from thimble.streaming import Segment, Traits, accumulates, row_rules
 
 ALIGNMENT = 4
 """Least alignment of a tensor, so that kernels may read words; wider elements are aligned to their size."""
@@ -42,10 +38,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Whose bytes a buffer of the packing problem is: an alias class of tensors, or the work space of a unit."""
+    """Whose bytes a buffer of the packing problem is: an alias class of tensors, or the work space of an operator.
+
+    `part` counts the blocks of rows of a tensor that is given up block by block.
+    """
 
     tensors: tuple[TensorId, ...]
-    unit: int | None = None
+    op: OpId | None = None
+    part: int = 0
 
 
 def lowered(
@@ -68,11 +68,25 @@ def lowered(
     return tuple(units)
 
 
+def traits_of(
+    graph: Graph, flavour: Flavour, choices: Mapping[OpId, Choice] = MappingProxyType({})
+) -> dict[OpId, Traits]:
+    """What the kernels of each operator that can run by rows are like."""
+    found = {}
+    for op in graph.ops:
+        if row_rules(graph, op.id) is not None:
+            calls = _calls(graph, op, choices.get(op.id, Choice(flavour)), by_row=True)
+            over = (calls[0].reads[read].tensor.id for read, _ in calls[0].in_place) if len(calls) == 1 else ()
+            found[op.id] = Traits(max((call.scratch for call in calls), default=0), tuple(over))
+    return found
+
+
 def _unit(graph: Graph, part: Segment, choices: Sequence[Choice]) -> Unit:
     if len(part.ops) == 1:
         calls = _calls(graph, graph.ops[part.ops[0]], choices[0])
         in_place = len(calls) == 1 and bool(calls[0].in_place)
-        if not part.order or in_place or (_in_row_order(calls) and not part.descending):
+        alike = _in_row_order(calls) and not part.descending and not accumulates(graph, part.ops[0])
+        if not part.order or in_place or alike:
             return Unit(replace(part, descending=False), (calls,))
     pairs = zip(part.ops, choices, strict=True)
     return Unit(part, tuple(_calls(graph, graph.ops[op], choice, by_row=True) for op, choice in pairs), streamed=True)
@@ -88,7 +102,7 @@ def _calls(graph: Graph, op: Op, choice: Choice, *, by_row: bool = False) -> tup
     flavour = choice.flavour
     if by_row and flavour.calls_cmsis_nn:
         flavour = Flavour.PORTABLE  # CMSIS-NN computes whole layers only
-    site = Site(op.label, graph.operands(op), graph.results(op), flavour, choice.work_space)
+    site = Site(op.label, graph.operands(op), graph.results(op), flavour, choice.work_space, by_row)
     calls = op.attrs.lower(site)
     if not by_row or (len(calls) == 1 and calls[0].rows):
         return calls
@@ -99,148 +113,6 @@ def _calls(graph: Graph, op: Op, choice: Choice, *, by_row: bool = False) -> tup
 
 def _one_row(tensor: Tensor) -> Tensor:
     return replace(tensor, shape=(1, 1, *tensor.shape[2:]))
-
-
-def arena_problem(
-    graph: Graph, units: Sequence[Unit], *, keep_inputs: bool = False, merge: bool = False
-) -> tuple[Problem, tuple[Slot, ...]]:
-    """The packing problem of one arena, and whose each of its buffers is.
-
-    With `merge` a result that can be computed in place shares the buffer of an operand that dies there (rung 3).
-    """
-    slots: list[Slot] = []
-    buffers: list[Buffer] = []
-
-    def add(slot: Slot, size: int, life: Interval, alignment: int) -> None:
-        slots.append(slot)
-        buffers.append(Buffer(BufferId(len(buffers)), size, life, alignment))
-
-    rings = rings_of(units)
-    starts = _starts(units)
-    lives = _lifetimes(graph, units, starts, keep_inputs)
-    for members in _classes(graph, units, lives, keep_inputs) if merge else [(t,) for t in lives]:
-        tensors = [graph.tensors[t] for t in members]
-        life = Interval(min(lives[t].start for t in members), max(lives[t].stop for t in members))
-        size = max(rings[t.id] * row_bytes(t) if t.id in rings else t.nbytes for t in tensors)
-        add(Slot(tuple(members)), size, life, max(map(alignment_of, tensors)))
-    for variable in variables_of(graph):
-        add(Slot((variable.id,)), variable.nbytes, Interval(0, starts[-1]), alignment_of(variable))
-    for number, unit in enumerate(units):
-        if unit.scratch:
-            life = Interval(starts[number], starts[number + 1])
-            add(Slot((), number), unit.scratch, life, SCRATCH_ALIGNMENT)
-    index = {t: buffer for slot, buffer in zip(slots, buffers, strict=True) for t in slot.tensors}
-    held = {*graph.outputs, *(graph.inputs if keep_inputs else ())}
-    distances = tuple(
-        Distance(index[early].id, index[late].id, least)
-        for number, unit in enumerate(units)
-        for operand, (early, late, least) in _distances(graph, unit)
-        if operand in index and operand not in held and index[operand].lifetime.stop <= starts[number + 1]
-        if all(index[t].lifetime.start == lives[t].start for t in {early, late} - {operand})  # first of its class
-    )
-    return Problem(tuple(buffers), distances=distances), tuple(slots)
-
-
-def _classes(
-    graph: Graph, units: Sequence[Unit], lives: Mapping[TensorId, Interval], keep_inputs: bool
-) -> list[tuple[TensorId, ...]]:
-    """Tensors by alias class: a result joins its operand's if it is computed in place and nobody reads that later."""
-    held = {*graph.outputs, *(graph.inputs if keep_inputs else ())}
-    last = {t: number for number, unit in enumerate(units) for op in unit.segment.ops for t in graph.ops[op].inputs}
-    root: dict[TensorId, TensorId] = {}
-    for number, unit in enumerate(units):
-        if unit.streamed or len(unit.calls[0]) != 1:
-            continue
-        call = unit.calls[0][0]
-        for read, write in call.in_place:
-            operand, result = call.reads[read].tensor, call.writes[write].tensor
-            dies = operand.id in lives and operand.id not in held and last.get(operand.id) == number
-            if dies and operand.nbytes == result.nbytes and result.id in lives and result.id not in root:
-                root[result.id] = root.get(operand.id, operand.id)
-    members: dict[TensorId, list[TensorId]] = {}
-    for tensor in lives:
-        members.setdefault(root.get(tensor, tensor), []).append(tensor)
-    return [tuple(group) for group in members.values()]
-
-
-def _starts(units: Sequence[Unit]) -> list[int]:
-    """The first step of each unit, and the end of the last one."""
-    starts = [0]
-    for unit in units:
-        starts.append(starts[-1] + unit.segment.steps)
-    return starts if units else [0, 1]
-
-
-def _lifetimes(
-    graph: Graph, units: Sequence[Unit], starts: Sequence[int], keep_inputs: bool
-) -> dict[TensorId, Interval]:
-    """From the first write to the last read of every tensor that takes arena bytes, in steps."""
-    end = max(1, starts[-1])
-    start = {t: 0 for t in graph.given if graph.tensors[t].in_arena}
-    stop = dict.fromkeys(start, 1)
-    for number, unit in enumerate(units):
-        part, base = unit.segment, starts[number]
-        written, last_read = part.written or {}, part.last_read or {}
-        for op in part.ops:
-            for tensor in graph.ops[op].outputs:
-                if graph.tensors[tensor].in_arena:
-                    writes = written.get(tensor, (0,))
-                    start[tensor] = base + writes[0]
-                    stop[tensor] = base + writes[-1] + 1
-            for operand in graph.ops[op].inputs:
-                if operand is not None and operand in start:
-                    whole = operand not in (row_rules(graph, op) or {}) or not part.order
-                    last = starts[number + 1] if whole else base + max(last_read[operand]) + 1
-                    stop[operand] = max(stop[operand], last)
-    for tensor in (*graph.outputs, *(graph.inputs if keep_inputs else ())):
-        if tensor in start:
-            stop[tensor] = end
-    return {tensor: Interval(start[tensor], stop[tensor]) for tensor in sorted(start)}
-
-
-def _distances(graph: Graph, unit: Unit) -> Iterator[tuple[TensorId, tuple[TensorId, TensorId, int]]]:
-    """(operand, (early, late, distance)): how results of a unit may lie over an operand that dies row by row.
-
-    Going up, a result starts below the operand and follows what has been given up; going down, it ends above.
-    """
-    part = unit.segment
-    if not unit.streamed and unit.calls[0][:1] and unit.calls[0][0].scattered:
-        return
-    rings, written, last_read = part.rings or {}, part.written or {}, part.last_read or {}
-    for operand, reads in last_read.items():
-        if operand in written or any(
-            operand not in (row_rules(graph, op) or {operand: ()}) for op in _readers(graph, part, operand)
-        ):
-            continue
-        given_up = list(freed(reads))
-        for result, writes in written.items():
-            kept = rings.get(result, len(writes))
-            reach = _reach(graph, unit, (result, operand), writes[:kept], given_up)
-            size, row = graph.tensors[operand].nbytes, row_bytes(graph.tensors[operand])
-            if not part.descending:
-                yield operand, (result, operand, max(0, reach))
-            elif result in rings:  # its rows go anywhere in it from the first one on
-                yield operand, (operand, result, max(0, size - _given_up_before(writes[0], given_up) * row))
-            else:
-                yield operand, (operand, result, max(0, size - graph.tensors[result].nbytes + reach))
-
-
-def _readers(graph: Graph, part: Segment, tensor: TensorId) -> list[OpId]:
-    return [op for op in part.ops if tensor in graph.ops[op].inputs]
-
-
-def _reach(
-    graph: Graph, unit: Unit, pair: tuple[TensorId, TensorId], writes: Sequence[int], given_up: Sequence[int]
-) -> int:
-    """The most that a result is written beyond what has been given up of the operand, in bytes."""
-    row, size = (row_bytes(graph.tensors[t]) for t in pair)
-    together = not unit.streamed and row == size and any(w == 0 for _, w in unit.calls[0][0].in_place)
-    return max(count * row - _given_up_before(step + together, given_up) * size for count, step in enumerate(writes, 1))
-
-
-def _given_up_before(step: int, given_up: Sequence[int]) -> int:
-    """Rows of an operand that no step from this one on reads."""
-    return bisect.bisect_left(given_up, step)
 
 
 def row_bytes(tensor: Tensor) -> int:
@@ -268,7 +140,7 @@ def assembled(
 ) -> Program:
     """The program of one arena from calls and offsets."""
     offsets = dict(zip(slots, solution.offsets, strict=True))
-    places = {tensor: (0, offset) for slot, offset in offsets.items() for tensor in slot.tensors}
+    places = {tensor: (0, offset) for slot, offset in offsets.items() for tensor in slot.tensors if slot.part == 0}
     rings = rings_of(units)
 
     def access(view: View) -> Access:
@@ -277,11 +149,11 @@ def assembled(
 
     steps: list[Step] = []
     streams: list[Stream] = []
-    for number, unit in enumerate(units):
+    for unit in units:
         first = len(steps)
         for op, calls in zip(unit.segment.ops, unit.calls, strict=True):
             for call in calls:
-                scratch = (0, offsets[Slot((), number)]) if call.scratch else None
+                scratch = (0, offsets[Slot((), op)]) if call.scratch else None
                 by_row = ByRow.NO if not unit.streamed else ByRow.KERNEL if call.rows else ByRow.POINTERS
                 ringed = replace(call, fields=_with_rings(call, rings)) if by_row is ByRow.KERNEL else call
                 reads, writes = tuple(map(access, call.reads)), tuple(map(access, call.writes))

@@ -15,14 +15,27 @@ that is kept, from when they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from thimble.ir import Graph, OpId, Rows, TensorId
 from thimble.ops.rows import is_image
+from thimble.row_order import Member, Ring, row_order
 
 LONGEST = 32
 """Operators in a segment at most; the search is quadratic in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What an operator's kernels for one row are like: bytes of work space, and the operands that a row may replace."""
+
+    scratch: int = 0
+    over: tuple[TensorId, ...] = ()
+
+
+NO_TRAITS: Mapping[OpId, Traits] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +43,9 @@ class Segment:
     """Operators in the schedule's order; a single one that cannot run by rows has no `order`.
 
     `order` lists operators, each time for its next row, from the last one up if `descending`; rows are then counted
-    from the last one in what follows. `rings` are the tensors that only live inside, with how many
-    of their rows are kept. `last_read[t]` is, per row of a tensor, the last step (index in `order`) that reads it;
-    `written[t]` the step that writes it.
+    from the last one in what follows. `rings` are the tensors that only live inside, with how many of their rows are
+    kept; those that share one line buffer are together in `shared`. `last_read[t]` is, per row of a tensor, the last
+    step (index in `order`) that reads it; `written[t]` the step that writes it.
     """
 
     ops: tuple[OpId, ...]
@@ -41,14 +54,30 @@ class Segment:
     rings: Mapping[TensorId, int] | None = None
     written: Mapping[TensorId, tuple[int, ...]] | None = None
     last_read: Mapping[TensorId, tuple[int, ...]] | None = None
+    shared: tuple[tuple[TensorId, ...], ...] = ()
 
     @property
     def steps(self) -> int:
         return max(1, len(self.order))
 
+    def busy(self, tensors: Sequence[TensorId]) -> list[tuple[int, int]]:
+        """Ranges of steps, ascending and apart, in which any row of the tensors of a line buffer is still needed."""
+        assert self.written is not None and self.last_read is not None
+        rows: list[tuple[int, int]] = []
+        for tensor in tensors:
+            reads = self.last_read.get(tensor, self.written[tensor])
+            rows += ((w, max(w, r) + 1) for w, r in zip(self.written[tensor], reads, strict=True))
+        found: list[tuple[int, int]] = []
+        for start, stop in sorted(rows):
+            if found and start <= found[-1][1]:
+                found[-1] = found[-1][0], max(stop, found[-1][1])
+            else:
+                found.append((start, stop))
+        return found
+
 
 def row_rules(graph: Graph, op: OpId) -> dict[TensorId, Rows] | None:
-    """Per operand that is read by rows, which ones; None for an operator that cannot run by rows."""
+    """Per operand that is read by rows, which ones each turn reads; None for an operator that cannot run by rows."""
     item = graph.ops[op]
     results = graph.results(item)
     if len(results) != 1 or not is_image(results[0]):
@@ -56,7 +85,16 @@ def row_rules(graph: Graph, op: OpId) -> dict[TensorId, Rows] | None:
     rows = item.attrs.input_rows(graph.operands(item), results[0])
     if rows is None:
         return None
-    return {t: r for t, r in zip(item.inputs, rows, strict=True) if t is not None and r is not None}
+    rules = {t: r for t, r in zip(item.inputs, rows, strict=True) if t is not None and r is not None}
+    if accumulates(graph, op):
+        return {t: tuple((row, row + 1) for row in range(*r[0])) for t, r in rules.items()}
+    return rules
+
+
+def accumulates(graph: Graph, op: OpId) -> bool:
+    """Whether an operator takes in a row at a time and computes its only row with the last one."""
+    item = graph.ops[op]
+    return item.attrs.accumulates(graph.operands(item), graph.results(item)[0])
 
 
 def segment(
@@ -65,44 +103,95 @@ def segment(
     rules: Mapping[OpId, dict[TensorId, Rows] | None],
     kept: set[TensorId],
     *,
+    traits: Mapping[OpId, Traits] = NO_TRAITS,
     descending: bool = False,
 ) -> Segment | None:
     """The segment of some operators, all of which run by rows; None if one of them needs another's result whole.
 
-    `kept` are the tensors that are needed after it. Descending, a segment is the mirror image of an ascending one.
+    `kept` are the tensors that are needed after it. Descending, a segment is the mirror image of an ascending one,
+    which an operator that accumulates has not.
     """
     if descending:
         rules = {op: _mirrored(graph, rules[op]) for op in ops}
-    results = {graph.ops[op].outputs[0]: op for op in ops}
+    results = {graph.ops[op].outputs[0] for op in ops}
+    members = []
     for op in ops:
         own = rules[op]
         if own is None or any(t in results and t not in own for t in graph.ops[op].inputs if t is not None):
             return None
-    order = tuple(_order(graph, ops, rules, results, kept))
-    written: dict[TensorId, list[int]] = {t: [] for t in results}
+        sums = accumulates(graph, op)
+        if sums and descending:
+            return None
+        result = graph.ops[op].outputs[0]
+        turns = len(next(iter(own.values()))) if own else graph.tensors[result].shape[1]
+        members.append(Member(op, result, turns, tuple(own.items()), sums))
+    rings = _rings(graph, members, kept, traits)
+    order = row_order(members, rings)
+    written, last_read = _moments(graph, members, order.order)
+    rows = {t: count for ring, count in zip(rings, order.kept, strict=True) for t in ring.tensors}
+    shared = tuple(ring.tensors for ring in rings)
+    return Segment(tuple(ops), order.order, descending, rows, written, last_read, shared)
+
+
+def _rings(
+    graph: Graph, members: Sequence[Member], kept: set[TensorId], traits: Mapping[OpId, Traits]
+) -> tuple[Ring, ...]:
+    """The line buffers: a result computed in place of an operand that nobody else reads shares the operand's."""
+    readers: dict[TensorId, int] = {}
+    for member in members:
+        for tensor in {t for t in graph.ops[member.op].inputs if t is not None}:
+            readers[tensor] = readers.get(tensor, 0) + 1
+    groups: dict[TensorId, list[TensorId]] = {}
+    root: dict[TensorId, TensorId] = {}
+    for member in members:
+        if member.result in kept:
+            continue
+        over = (
+            t
+            for t in traits.get(member.op, Traits()).over
+            if t in root and readers[t] == 1 and member.reads_in_step(t)
+            if _row_bytes(graph, t) == _row_bytes(graph, member.result)
+        )
+        operand = next(over, None)
+        root[member.result] = member.result if operand is None else root[operand]
+        groups.setdefault(root[member.result], []).append(member.result)
+    return tuple(Ring(tuple(group), _row_bytes(graph, group[0])) for group in groups.values())
+
+
+def _row_bytes(graph: Graph, tensor: TensorId) -> int:
+    return graph.tensors[tensor].nbytes // graph.tensors[tensor].shape[1]
+
+
+Moments = Mapping[TensorId, tuple[int, ...]]
+
+
+def _moments(graph: Graph, members: Sequence[Member], order: Sequence[OpId]) -> tuple[Moments, Moments]:
+    """When each row of the results is written, and when each row of the operands is read for the last time."""
+    by_op = {member.op: member for member in members}
+    written: dict[TensorId, list[int]] = {member.result: [] for member in members}
     last_read: dict[TensorId, list[int]] = {}
-    done = dict.fromkeys(ops, 0)
+    done = dict.fromkeys(by_op, 0)
     for step, op in enumerate(order):
-        for tensor, rows in (rules[op] or {}).items():
+        member = by_op[op]
+        for tensor, rows in member.reads:
             reads = last_read.setdefault(tensor, [0] * graph.tensors[tensor].shape[1])
             for row in range(*rows[done[op]]):
                 reads[row] = step
         done[op] += 1
-        written[graph.ops[op].outputs[0]].append(step)
-    rings = {t: _ring(written[t], last_read.get(t, [])) for t in results if t not in kept}
-    freeze = {t: tuple(steps) for t, steps in written.items()}, {t: tuple(steps) for t, steps in last_read.items()}
-    return Segment(tuple(ops), order, descending, rings, *freeze)
+        if member.written_after(done[op]) > len(written[member.result]):
+            written[member.result].append(step)
+    return {t: tuple(steps) for t, steps in written.items()}, {t: tuple(steps) for t, steps in last_read.items()}
 
 
-def turned(graph: Graph, parts: Sequence[Segment]) -> tuple[Segment, ...]:
-    """The same segments running in the other direction."""
+def turned(graph: Graph, parts: Sequence[Segment], traits: Mapping[OpId, Traits] = NO_TRAITS) -> tuple[Segment, ...]:
+    """The same segments running in the other direction, where they can."""
     found = []
     for part in parts:
         kept = {t for op in part.ops for t in graph.ops[op].outputs} - set(part.rings or {})
         rules = {op: row_rules(graph, op) for op in part.ops}
-        other = segment(graph, part.ops, rules, kept, descending=not part.descending) if part.order else part
-        assert other is not None
-        found.append(other)
+        down = not part.descending
+        other = segment(graph, part.ops, rules, kept, traits=traits, descending=down) if part.order else None
+        found.append(other or part)
     return tuple(found)
 
 
@@ -114,84 +203,51 @@ def _mirrored(graph: Graph, rules: dict[TensorId, Rows] | None) -> dict[TensorId
     return {t: tuple((height[t] - end, height[t] - first) for first, end in rows[::-1]) for t, rows in rules.items()}
 
 
-def _order(
+def partitions(
     graph: Graph,
-    ops: Sequence[OpId],
-    rules: Mapping[OpId, dict[TensorId, Rows] | None],
-    results: Mapping[TensorId, OpId],
-    kept: set[TensorId],
-) -> Iterator[OpId]:
-    """Operators by demand: those whose results are kept take turns, at a rate that brings all to an end together."""
-    height = {op: graph.tensors[graph.ops[op].outputs[0]].shape[1] for op in ops}
-    done = dict.fromkeys(ops, 0)
-    sinks = [op for op in ops if graph.ops[op].outputs[0] in kept] or [ops[-1]]
-    turns = max(height[op] for op in sinks)
-    for turn in range(1, turns + 1):
-        for sink in sinks:
-            while done[sink] < -(-turn * height[sink] // turns):
-                yield from _demand(sink, rules, results, done)
-    for op in ops:  # rows that nobody needs, below the last window
-        while done[op] < height[op]:
-            yield from _demand(op, rules, results, done)
-
-
-def _demand(
-    wanted: OpId,
-    rules: Mapping[OpId, dict[TensorId, Rows] | None],
-    results: Mapping[TensorId, OpId],
-    done: dict[OpId, int],
-) -> Iterator[OpId]:
-    """The next row of an operator, after the rows that it needs."""
-    stack = [wanted]
-    while stack:
-        op = stack[-1]
-        row = done[op]
-        needed = (
-            results[t] for t, rows in (rules[op] or {}).items() if t in results and done[results[t]] < rows[row][1]
-        )
-        first = next(needed, None)
-        if first is not None:
-            stack.append(first)
-            continue
-        stack.pop()
-        done[op] += 1
-        yield op
-
-
-def _ring(written: Sequence[int], last_read: Sequence[int]) -> int:
-    """Rows to keep so that none is overwritten before its last read."""
-    most = oldest = 1
-    oldest = 0
-    for row, step in enumerate(written):
-        while oldest < row and (not last_read or last_read[oldest] < step):
-            oldest += 1
-        most = max(most, row - oldest + 1)
-    return most
-
-
-def partition(
-    graph: Graph, order: Sequence[OpId], *, longest: int = LONGEST, keep_inputs: bool = False
-) -> tuple[Segment, ...]:
-    """The schedule cut into segments so that the peak of live bytes is least; ties go to fewer, shorter segments."""
+    order: Sequence[OpId],
+    *,
+    longest: int = LONGEST,
+    keep_inputs: bool = False,
+    traits: Mapping[OpId, Traits] = NO_TRAITS,
+) -> tuple[tuple[Segment, ...], ...]:
+    """Ways to cut the schedule into segments so that the peak of live bytes is least; of those with the same peak one
+    with few, short segments, and one whose peaks are low everywhere, which leaves more room for the packing.
+    """
     rules = {op: row_rules(graph, op) for op in order}
-    life = _Life(graph, order, keep_inputs)
-    best: list[tuple[int, int]] = [(0, 0)]
-    back: list[tuple[int, Segment]] = []
+    life = _Life(graph, order, keep_inputs, traits)
+    ends: list[list[tuple[int, int, Segment]]] = []  # per end of a segment: start, peak, segment
     for stop in range(1, len(order) + 1):
-        found: tuple[tuple[int, int], int, Segment] | None = None
+        ends.append([])
         for start in range(stop - 1, max(-1, stop - 1 - longest), -1):
             ops = order[start:stop]
-            part = segment(graph, ops, rules, life.kept(stop)) if rules[ops[0]] is not None else None
+            part = segment(graph, ops, rules, life.kept(stop), traits=traits) if rules[ops[0]] is not None else None
             if part is None and len(ops) > 1:
                 break
-            cost = life.peak(start, stop, part) if part is not None else life.plain(start)
-            score = max(best[start][0], cost), best[start][1] + len(ops) - 1
-            if found is None or score < found[0]:
-                found = score, start, part or Segment(tuple(ops))
-        assert found is not None
-        best.append(found[0])
-        back.append((found[1], found[2]))
-    parts, at = [], len(order)
+            peak = life.peak(start, stop, part) if part is not None else life.plain(start)
+            ends[-1].append((start, peak, part or Segment(tuple(ops))))
+    found = (
+        _best_cut(ends, lambda part, peak: len(part.ops) - 1),
+        _best_cut(ends, lambda part, peak: len(part.ops) * peak),
+    )
+    return found[:1] if found[0] == found[1] else found
+
+
+def _best_cut(
+    ends: Sequence[Sequence[tuple[int, int, Segment]]], price: Callable[[Segment, int], int]
+) -> tuple[Segment, ...]:
+    """The cut whose highest peak is least, and among these the one whose segments' prices add up to the least."""
+    best: list[tuple[int, int]] = [(0, 0)]
+    back: list[tuple[int, Segment]] = []
+    for choices in ends:
+        scored = (
+            ((max(best[start][0], peak), best[start][1] + price(part, peak)), start, part)
+            for start, peak, part in choices
+        )
+        score, start, part = min(scored, key=lambda choice: (choice[0], -choice[1]))
+        best.append(score)
+        back.append((start, part))
+    parts, at = [], len(ends)
     while at:
         at, part = back[at - 1][0], back[at - 1][1]
         parts.append(part)
@@ -201,8 +257,9 @@ def partition(
 class _Life:
     """When tensors of the arena live, in positions of the schedule, and what that sums up to."""
 
-    def __init__(self, graph: Graph, order: Sequence[OpId], keep_inputs: bool) -> None:
+    def __init__(self, graph: Graph, order: Sequence[OpId], keep_inputs: bool, traits: Mapping[OpId, Traits]) -> None:
         self.graph = graph
+        self.scratch = [traits.get(op, Traits()).scratch for op in order]
         self.size = {t.id: t.nbytes for t in graph.tensors if t.in_arena}
         self.first = dict.fromkeys(graph.given, -1)
         self.last: dict[TensorId, int] = dict.fromkeys(graph.given, 0)
@@ -218,36 +275,50 @@ class _Life:
         return {t for t in self.size if self.last.get(t, -1) >= stop}
 
     def plain(self, at: int) -> int:
-        return sum(size for t, size in self.size.items() if self.first.get(t, at + 1) <= at <= self.last[t])
+        live = sum(size for t, size in self.size.items() if self.first.get(t, at + 1) <= at <= self.last[t])
+        return live + self.scratch[at]
 
     def peak(self, start: int, stop: int, part: Segment) -> int:
         """Most bytes that live at any step of a segment."""
-        assert part.rings is not None and part.written is not None and part.last_read is not None
-        change = [0] * (len(part.order) + 1)
-        now = 0
+        assert part.written is not None and part.last_read is not None
         touched = set(part.written) | set(part.last_read)
-        for tensor, size in self.size.items():
-            if tensor not in touched and self.first.get(tensor, stop) < start <= self.last[tensor]:
-                now += size
-        for tensor in touched & set(self.size):
-            row = self.size[tensor] // self.graph.tensors[tensor].shape[1]
-            if tensor in part.rings:
-                block, writes = part.rings[tensor] * row, part.written[tensor]
-                change[writes[0]] += block
-                change[max(*part.last_read.get(tensor, (0,)), writes[-1]) + 1] -= block
-            elif tensor in part.written:
-                for step in part.written[tensor]:
-                    change[step] += row
-            else:
-                now += self.size[tensor]
-                if self.last[tensor] < stop:
-                    for step in freed(part.last_read[tensor]):
-                        change[step + 1] -= row
+        now = sum(
+            size
+            for tensor, size in self.size.items()
+            if tensor not in touched and self.first.get(tensor, stop) < start <= self.last[tensor]
+        )
+        change = [0] * (len(part.order) + 1)
+        for tensor in sorted(touched & set(self.size)):
+            now += self._kept_rows(tensor, stop, part, change)
+        self._line_buffers(part, change)
+        scratch = dict(zip(part.ops, self.scratch[start:stop], strict=True))
         most = now
-        for delta in change[:-1]:
+        for op, delta in zip(part.order, change, strict=False):
             now += delta
-            most = max(most, now)
+            most = max(most, now + scratch[op])
         return most
+
+    def _kept_rows(self, tensor: TensorId, stop: int, part: Segment, change: list[int]) -> int:
+        """Bytes of a tensor that outlives or precedes a segment, at its start; from then on they change."""
+        assert part.rings is not None and part.written is not None and part.last_read is not None
+        if tensor in part.rings:
+            return 0
+        row = self.size[tensor] // self.graph.tensors[tensor].shape[1]
+        if tensor in part.written:
+            for step in part.written[tensor]:
+                change[step] += row
+            return 0
+        if self.last[tensor] < stop:
+            for step in freed(part.last_read[tensor]):
+                change[step + 1] -= row
+        return self.size[tensor]
+
+    def _line_buffers(self, part: Segment, change: list[int]) -> None:
+        for ring in part.shared:
+            block = (part.rings or {})[ring[0]] * (self.size[ring[0]] // self.graph.tensors[ring[0]].shape[1])
+            for begin, end in part.busy(ring):
+                change[begin] += block
+                change[end] -= block
 
 
 def freed(last_read: Sequence[int]) -> Iterator[int]:

@@ -98,15 +98,53 @@ def _run_stream(program: Program, memory: _Memory, stream: Stream) -> None:
     for step in program.steps[stream.first : stream.end]:
         _check_step(program.graph, step)
     for member in stream.order:
-        height = program.graph.results(program.graph.ops[groups[member][0].op])[0].shape[1]
+        height = _turns(program.graph, groups[member][0])
         row = height - 1 - done[member] if stream.descending else done[member]
         if not 0 <= row < height:
             raise InternalError(f"{_name(groups[member][0])} has no row {row}")
-        _run_row(program.graph, memory, groups[member], row)
+        run = _take_in_row if groups[member][0].call.accumulates else _run_row
+        run(program.graph, memory, groups[member], row)
         done[member] += 1
     for group, rows in zip(groups, done, strict=True):
-        if rows != program.graph.results(program.graph.ops[group[0].op])[0].shape[1]:
+        if rows != _turns(program.graph, group[0]):
             raise InternalError(f"{_name(group[0])} computes {rows} rows only")
+
+
+def _turns(graph: Graph, step: Step) -> int:
+    """Rows that an operator computes, or takes in where it accumulates."""
+    op = graph.ops[step.op]
+    if not step.call.accumulates:
+        return graph.results(op)[0].shape[1]
+    if not op.attrs.accumulates(graph.operands(op), graph.results(op)[0]):
+        raise InternalError(f"{_name(step)} cannot take in row after row")
+    return step.reads[0].view.tensor.shape[1]
+
+
+def _take_in_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> None:
+    """A row of the only operand; its work space holds what came before, and the result is written with the last."""
+    (step,) = steps
+    (read,), (target,) = step.reads, step.writes
+    if step.scratch is None or target.arena == FLASH:
+        raise InternalError(f"{_name(step)} has nowhere to keep its sums")
+    tensor, sums = read.view.tensor, step.scratch[1] + np.arange(step.call.scratch)
+    touched = _rows(tensor, row, row + 1)
+    places = read.offset + _folded(memory, tensor, touched)
+    owners, within = memory.owners[target.arena], memory.within[target.arena]
+    for block in (places, sums):
+        _check_inside(memory.owners, target.arena, block, _name(step))
+    if not ((owners[places] == tensor.id) & (within[places] == touched)).all():
+        raise InternalError(f"{_name(step)}: row {row} reads '{tensor.name}' where it is not any more")
+    mine = NOBODY - 1 - step.op
+    if row and not (owners[sums] == mine).all():
+        raise InternalError(f"{_name(step)}: what it has summed up is overwritten before row {row}")
+    if np.isin(places, sums).any():
+        raise InternalError(f"{_name(step)}: row {row} overwrites what it reads")
+    owners[sums] = mine
+    if row + 1 == tensor.shape[1]:
+        result = np.arange(target.view.tensor.nbytes)
+        _write(memory.owners, memory.within, target.view.tensor, target.arena, target.offset, result, _name(step))
+        if np.isin(target.offset + result, np.concatenate([places, sums])).any():
+            raise InternalError(f"{_name(step)} overwrites what it reads")
 
 
 def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> None:
