@@ -14,12 +14,13 @@ import pytest
 import tflite
 
 import run_tflite
-from thimble.errors import ModelError, UnsupportedOperatorError
+from thimble.errors import InternalError, ModelError, UnsupportedOperatorError
 from thimble.exporters.tflite import model_to_bytes
 from thimble.exporters.versions import operator_version
 from thimble.importers.options import accessor, read_attrs
 from thimble.importers.tflite import parse_tflite, read_tflite
 from thimble.ir import (
+    OURS,
     Activation,
     Attrs,
     Custom,
@@ -228,7 +229,7 @@ def changed(value: Any) -> Any:
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_options_of_every_operator(name: str) -> None:
     cls = OPERATORS[name]
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.metadata != OURS}
     for attrs in (cls(), cls(**{n: changed(getattr(cls(), n)) for n in fields})):
         tensors = (tensor(0, (1,), Kind.INPUT), tensor(1, (1,)))
         root = tflite.Model.GetRootAs(model_to_bytes(model(graph(tensors, (op(0, attrs, (0,), (1,)),), (0,), (1,)))), 0)
@@ -314,3 +315,10 @@ def test_runtimes_give_equal_outputs(rewritten: Path, runtime: str) -> None:
             assert old[case]
             for left, right in zip(old[case], new[case], strict=True):
                 np.testing.assert_array_equal(left, right, err_msg=name)
+
+
+def test_what_no_file_can_say() -> None:
+    attrs = OPERATORS["CONV_2D"](margins=(1, 1, 1, 1))  # type: ignore[call-arg]
+    tensors = (tensor(0, (1,), Kind.INPUT), tensor(1, (1,)))
+    with pytest.raises(InternalError, match="CONV_2D: margins"):
+        model_to_bytes(model(graph(tensors, (op(0, attrs, (0,), (1,)),), (0,), (1,))))

@@ -19,7 +19,7 @@ LAYERS = (
     ("memory", "target", "board", "files", "kernel"),
     ("ops", "program", "row_order"),
     ("text", "verify", "verify_pack", "verify_program", "lifetime", "execute", "streaming", "probes"),
-    ("importers", "mapping", "pack", "csvio", "schedule", "lower", "rewrites", "emit"),
+    ("importers", "mapping", "pack", "csvio", "schedule", "lower", "rewrites", "emit", "condense"),
     ("exporters", "tflm", "supported", "arena"),
     ("zoo", "ladder", "compile", "host"),
     ("emulation",),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thimble.arena import arena_problem
+from thimble.condense import condensed
 from thimble.emit import identifier
 from thimble.errors import InternalError, OptionError
 from thimble.ir import Graph, Model, OpId
@@ -95,7 +96,7 @@ class _Plan:
 def _planned(graph: Graph, units: tuple[Unit, ...], rung: int, keep_inputs: bool, schedule: Schedule) -> _Plan:
     verify_schedule(graph, schedule)
     problem, slots = arena_problem(graph, units, keep_inputs=keep_inputs, merge=rung >= 3, split=rung >= 5)
-    solution = pack(problem) if rung >= 2 else _greedy(problem)
+    solution = pack(condensed(problem)) if rung >= 2 else _greedy(problem)
     if isinstance(solution, Infeasible):
         raise InternalError("an arena without a capacity cannot be too small")
     verify_solution(problem, solution)
@@ -134,7 +135,7 @@ def _segments(
     traits = traits_of(graph, flavour)
     longest = 1 if rung == 4 else LONGEST
     for up in partitions(graph, schedule.order, longest=longest, keep_inputs=keep_inputs, traits=traits):
-        down = turned(graph, up, traits)
+        down = turned(graph, up)
         yield up
         yield tuple(pair[number % 2] for number, pair in enumerate(zip(up, down, strict=True)))
         yield tuple(pair[number % 2] for number, pair in enumerate(zip(down, up, strict=True)))

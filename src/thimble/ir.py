@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NewType
 
 import numpy.typing as npt
@@ -167,12 +168,17 @@ class Call:
         return tensor
 
 
+OURS: Mapping[str, bool] = MappingProxyType({"ours": True})
+"""Metadata of attributes that the TFLite schema does not have; they come last, and have defaults."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attrs:
     """Base of every operator's attributes; subclasses live one per file in `ops/`.
 
     A field is named as in the TFLite schema (snake case), so that one reader and one writer serve all
-    operators. `OPTIONS` names the schema's options table, or is empty where the operator has none.
+    operators; those with the metadata `OURS` are in no file. `OPTIONS` names the schema's options table, or is empty
+    where the operator has none.
     """
 
     OP: ClassVar[str] = ""

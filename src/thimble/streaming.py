@@ -104,12 +104,13 @@ def segment(
     kept: set[TensorId],
     *,
     traits: Mapping[OpId, Traits] = NO_TRAITS,
+    shared: tuple[tuple[TensorId, ...], ...] | None = None,
     descending: bool = False,
 ) -> Segment | None:
     """The segment of some operators, all of which run by rows; None if one of them needs another's result whole.
 
-    `kept` are the tensors that are needed after it. Descending, a segment is the mirror image of an ascending one,
-    which an operator that accumulates has not.
+    `kept` are the tensors that are needed after it; `shared` the line buffers, if they are settled. Descending, a
+    segment is the mirror image of an ascending one, which an operator that accumulates has not.
     """
     if descending:
         rules = {op: _mirrored(graph, rules[op]) for op in ops}
@@ -125,17 +126,17 @@ def segment(
         result = graph.ops[op].outputs[0]
         turns = len(next(iter(own.values()))) if own else graph.tensors[result].shape[1]
         members.append(Member(op, result, turns, tuple(own.items()), sums))
-    rings = _rings(graph, members, kept, traits)
+    groups = _groups(graph, members, kept, traits) if shared is None else shared
+    rings = tuple(Ring(group, _row_bytes(graph, group[0])) for group in groups)
     order = row_order(members, rings)
     written, last_read = _moments(graph, members, order.order)
     rows = {t: count for ring, count in zip(rings, order.kept, strict=True) for t in ring.tensors}
-    shared = tuple(ring.tensors for ring in rings)
-    return Segment(tuple(ops), order.order, descending, rows, written, last_read, shared)
+    return Segment(tuple(ops), order.order, descending, rows, written, last_read, groups)
 
 
-def _rings(
+def _groups(
     graph: Graph, members: Sequence[Member], kept: set[TensorId], traits: Mapping[OpId, Traits]
-) -> tuple[Ring, ...]:
+) -> tuple[tuple[TensorId, ...], ...]:
     """The line buffers: a result computed in place of an operand that nobody else reads shares the operand's."""
     readers: dict[TensorId, int] = {}
     for member in members:
@@ -155,7 +156,7 @@ def _rings(
         operand = next(over, None)
         root[member.result] = member.result if operand is None else root[operand]
         groups.setdefault(root[member.result], []).append(member.result)
-    return tuple(Ring(tuple(group), _row_bytes(graph, group[0])) for group in groups.values())
+    return tuple(map(tuple, groups.values()))
 
 
 def _row_bytes(graph: Graph, tensor: TensorId) -> int:
@@ -190,7 +191,7 @@ def turned(graph: Graph, parts: Sequence[Segment], traits: Mapping[OpId, Traits]
         kept = {t for op in part.ops for t in graph.ops[op].outputs} - set(part.rings or {})
         rules = {op: row_rules(graph, op) for op in part.ops}
         down = not part.descending
-        other = segment(graph, part.ops, rules, kept, traits=traits, descending=down) if part.order else None
+        other = segment(graph, part.ops, rules, kept, shared=part.shared, descending=down) if part.order else None
         found.append(other or part)
     return tuple(found)
 
@@ -211,8 +212,10 @@ def partitions(
     keep_inputs: bool = False,
     traits: Mapping[OpId, Traits] = NO_TRAITS,
 ) -> tuple[tuple[Segment, ...], ...]:
-    """Ways to cut the schedule into segments so that the peak of live bytes is least; of those with the same peak one
-    with few, short segments, and one whose peaks are low everywhere, which leaves more room for the packing.
+    """Ways to cut the schedule into segments so that the peak of live bytes is least.
+
+    Of those with the same peak one with few, short segments, and one whose peaks are low everywhere, which leaves more
+    room for the packing.
     """
     rules = {op: row_rules(graph, op) for op in order}
     life = _Life(graph, order, keep_inputs, traits)

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
 from thimble.errors import ModelError
-from thimble.ir import Attrs, Custom, DType, Graph, Kind, Op, Opaque, OpId, Quant, Source, Tensor, TensorId
+from thimble.ir import OURS, Attrs, Custom, DType, Graph, Kind, Op, Opaque, OpId, Quant, Source, Tensor, TensorId
 from thimble.memory import Placement, Plan, Schedule, Scratch
 from thimble.ops import OPERATORS
 from thimble.ops.customs import custom
@@ -118,7 +118,7 @@ def _operator(graph: Graph, op: Op, file: str, home: dict[TensorId, int], data: 
 
 
 def _attrs(op: Op, data: bool) -> str:
-    fields = dataclasses.fields(op.attrs)
+    fields = [f for f in dataclasses.fields(op.attrs) if f.metadata != OURS or getattr(op.attrs, f.name) != f.default]
     return "{" + ", ".join(f"{f.name}={_value(getattr(op.attrs, f.name), data)}" for f in fields) + "}"
 
 
@@ -361,11 +361,13 @@ def _read_operator(
 
 
 def _read_attrs(tokens: _Tokens, cls: type[Attrs]) -> Attrs:
-    """All fields of the class, in its order."""
+    """All fields of the class, in its order; the last ones may be left out if they are ours."""
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     tokens.skip("{")
     for field in dataclasses.fields(cls):
+        if field.metadata == OURS and tokens.peek("}"):
+            break
         if values:
             tokens.skip(",")
         tokens.skip(field.name, "=")

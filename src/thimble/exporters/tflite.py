@@ -18,10 +18,10 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from thimble.errors import ModelError, UnsupportedOperatorError
+from thimble.errors import InternalError, ModelError, UnsupportedOperatorError
 from thimble.exporters.versions import operator_version
 from thimble.importers.options import accessor, code_of
-from thimble.ir import Custom, DType, Graph, Kind, Model, Op, Opaque, Quant, SignatureDef, Tensor
+from thimble.ir import OURS, Custom, DType, Graph, Kind, Model, Op, Opaque, Quant, SignatureDef, Tensor
 
 _ALIGNMENT = 16  # bytes; runtimes read constants in place, with vector instructions
 _DEPRECATED_LIMIT = 127  # the old one-byte operator code; larger operators stand there as this placeholder
@@ -180,7 +180,13 @@ class _Writer:
         name = op.attrs.OPTIONS
         if not name or isinstance(op.attrs, Custom | Opaque):
             return 0, None
-        fields = {accessor(f.name): self.option(getattr(op.attrs, f.name)) for f in dataclasses.fields(op.attrs)}
+        fields = {}
+        for stored in dataclasses.fields(op.attrs):
+            value = getattr(op.attrs, stored.name)
+            if stored.metadata != OURS:
+                fields[accessor(stored.name)] = self.option(value)
+            elif value != stored.default:
+                raise InternalError(f"{op.attrs.OP}: {stored.name} cannot be written to a file")
         return self.unions[name], self.table(name, **fields)
 
     def option(self, value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import flatbuffers.table
 
 from thimble.errors import ModelError
-from thimble.ir import Attrs, DType
+from thimble.ir import OURS, Attrs, DType
 
 # Options tables are not walked by `flatbuffer.check`, and many operators may share one: hence limits.
 _MOST_ENTRIES = 64  # vectors here have an entry per dimension
@@ -71,7 +71,7 @@ def accessor(field: str) -> str:
 @functools.cache
 def _field_types(cls: type[Attrs]) -> tuple[tuple[str, Any], ...]:
     hints = typing.get_type_hints(cls)
-    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
+    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls) if field.metadata != OURS)
 
 
 def _value(table: Any, name: str, kind: Any) -> Any:

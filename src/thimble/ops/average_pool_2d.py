@@ -26,8 +26,8 @@ class AveragePool2D(Pool2D):
         x = operand(inputs, 0, "input")
         if not is_image(x) or x.dtype is not DType.INT8 or output.shape[:3] != (1, 1, 1):
             return False
-        before = [margin(x.shape[1], self.filter_height, self.stride_h, self.padding)]
-        before += [margin(x.shape[2], self.filter_width, self.stride_w, self.padding)]
+        before = [margin(x.shape[1], self.filter_height, self.stride_h, self.along(0))]
+        before += [margin(x.shape[2], self.filter_width, self.stride_w, self.along(1))]
         reach = self.filter_height - before[0], self.filter_width - before[1]
         return reach[0] >= x.shape[1] and reach[1] >= x.shape[2] and x.shape[1] * x.shape[2] <= MOST_CELLS
 

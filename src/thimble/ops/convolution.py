@@ -23,7 +23,7 @@ from thimble.ops.numerics import (
     quant_of,
     quantize_multiplier,
 )
-from thimble.ops.shapes import window
+from thimble.ops.shapes import Along, along, window
 
 WITH_WEIGHTS = (
     (DType.FLOAT32, DType.FLOAT32),
@@ -160,24 +160,34 @@ def convolved(call: Call, sums: Array, places: tuple[int, int, int], activation:
     return requantized(total, scales, call.outputs[0], activation, wide=wide and x.dtype is DType.INT16)
 
 
-def margin(size: int, kernel: int, stride: int, padding: Padding, dilation: int = 1) -> int:
+def margin(size: int, kernel: int, stride: int, padding: Along, dilation: int = 1) -> int:
     """Cells that padding adds before the first one, along one axis.
 
     Source: ComputePaddingWithOffset, tensorflow/lite/kernels/padding.h.
     """
+    if isinstance(padding, tuple):
+        return padding[0]
     outputs = window(size, kernel, stride, padding, dilation)
     return max((outputs - 1) * stride + (kernel - 1) * dilation + 1 - size, 0) // 2
 
 
 def taps(
-    x: Array, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1), *, fill: float = 0
+    x: Array,
+    kernel: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair = (1, 1),
+    *,
+    margins: tuple[int, ...] = (),
+    fill: float = 0,
 ) -> Iterator[tuple[Pair, Array]]:
     """For each tap (row, column) of a window on `[N,H,W,C]` the cells `[N,H',W',C]` under it, `fill` outside."""
     spans, offsets = [], []
     for axis in (0, 1):
         size, step, reach = x.shape[1 + axis], stride[axis], (kernel[axis] - 1) * dilation[axis] + 1
-        outputs = window(size, kernel[axis], step, padding, dilation[axis])
-        before = margin(size, kernel[axis], step, padding, dilation[axis])
+        pads = along(axis, padding, margins)
+        outputs = window(size, kernel[axis], step, pads, dilation[axis])
+        before = margin(size, kernel[axis], step, pads, dilation[axis])
         last = (outputs - 1) * step + 1
         spans.append((before, max(last + reach - 1 - before - size, 0)))
         offsets.append([slice(tap * dilation[axis], tap * dilation[axis] + last, step) for tap in range(kernel[axis])])

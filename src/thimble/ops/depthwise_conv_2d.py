@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
+from thimble.ir import OURS, Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
 from thimble.kernel import KernelCall, Site
 from thimble.ops.convolution import (
     WITH_WEIGHTS,
@@ -23,7 +23,7 @@ from thimble.ops.convolution import (
 from thimble.ops.convolve_s8 import depthwise_s8
 from thimble.ops.numerics import Array, Call
 from thimble.ops.rows import is_image, window_rows
-from thimble.ops.shapes import operand, window
+from thimble.ops.shapes import Along, along, operand, window
 from thimble.ops.weighted import Layer, Window, multipliers, weight_values
 from thimble.ops.weighted_wide import depthwise_wide, fixed
 
@@ -41,6 +41,11 @@ class DepthwiseConv2D(Attrs):
     fused_activation_function: Activation = Activation.NONE
     dilation_w_factor: int = 1
     dilation_h_factor: int = 1
+    margins: tuple[int, ...] = field(default=(), metadata=OURS)  # (top, bottom, left, right) in place of `padding`
+
+    def along(self, axis: int) -> Along:
+        """Padding of rows (0) or columns (1)."""
+        return along(axis, self.padding, self.margins)
 
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         x, filters = operand(inputs, 0, "input").shape, operand(inputs, 1, "filters").shape
@@ -48,8 +53,8 @@ class DepthwiseConv2D(Attrs):
         require(filters[0] == 1, f"the filters' first extent is {filters[0]}, 1 is required")
         fits = x[3] > 0 and filters[3] % x[3] == 0
         require(fits, f"filters for {filters[3]} channels are not a multiple of {x[3]} input channels")
-        rows = window(x[1], filters[1], self.stride_h, self.padding, self.dilation_h_factor)
-        cols = window(x[2], filters[2], self.stride_w, self.padding, self.dilation_w_factor)
+        rows = window(x[1], filters[1], self.stride_h, self.along(0), self.dilation_h_factor)
+        cols = window(x[2], filters[2], self.stride_w, self.along(1), self.dilation_w_factor)
         return ((x[0], rows, cols, filters[3]),)
 
     def macs(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> int:
@@ -60,13 +65,13 @@ class DepthwiseConv2D(Attrs):
         if not is_image(x):
             return None
         kernel, stride, dilation = filters.shape[1], self.stride_h, self.dilation_h_factor
-        return (window_rows(x, output, kernel, stride, self.padding, dilation), *[None] * (len(inputs) - 1))
+        return (window_rows(x, output, kernel, stride, self.along(0), dilation), *[None] * (len(inputs) - 1))
 
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
         """Kernels: those of `convolve_s8.py`, or of `weighted_wide.py` for other types."""
         x, filters, output = site.tensor(0), site.tensor(1), site.outputs[0]
         stride, dilation = (self.stride_h, self.stride_w), (self.dilation_h_factor, self.dilation_w_factor)
-        over = Window((filters.shape[1], filters.shape[2]), stride, dilation, self.padding)
+        over = Window((filters.shape[1], filters.shape[2]), stride, dilation, self.padding, self.margins)
         if (x.dtype, filters.dtype) == (DType.INT8, DType.INT8) and fixed(site, 1, 2):
             pairs, shapes = multipliers(x, filters, output), (x.shape, output.shape)
             layer = Layer(site, weight_values(site, 1), over, pairs, self.fused_activation_function, shapes)
@@ -86,6 +91,6 @@ class DepthwiseConv2D(Attrs):
         x = np.repeat(x, filters.shape[3] // x.shape[3], axis=3)
         stride, dilation = (self.stride_h, self.stride_w), (self.dilation_h_factor, self.dilation_w_factor)
         sums = np.zeros(call.outputs[0].shape)
-        for (row, col), cells in taps(x, filters.shape[1:3], stride, self.padding, dilation):
+        for (row, col), cells in taps(x, filters.shape[1:3], stride, self.padding, dilation, margins=self.margins):
             sums += cells * filters[0, row, col]
         return (convolved(call, sums, (0, 1, 2), self.fused_activation_function, wide=wide),)

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
+from thimble.ir import OURS, Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
 from thimble.kernel import Fields, Flavour, KernelCall, Site, whole
 from thimble.ops import cmsis_nn
 from thimble.ops.convolution import margin, taps
@@ -18,7 +18,7 @@ from thimble.ops.legacy import is_legacy
 from thimble.ops.lowering import image
 from thimble.ops.numerics import BOUNDS, Array, activation_range, limits
 from thimble.ops.rows import is_image, window_rows
-from thimble.ops.shapes import operand, window
+from thimble.ops.shapes import Along, along, operand, window
 from thimble.ops.weighted import Window
 
 POOLED = ((DType.FLOAT32,), (DType.INT8,), (DType.INT16,), (DType.UINT8,))
@@ -42,24 +42,29 @@ class Pool2D(Attrs):
     filter_width: int = 1
     filter_height: int = 1
     fused_activation_function: Activation = Activation.NONE
+    margins: tuple[int, ...] = field(default=(), metadata=OURS)  # (top, bottom, left, right) in place of `padding`
+
+    def along(self, axis: int) -> Along:
+        """Padding of rows (0) or columns (1)."""
+        return along(axis, self.padding, self.margins)
 
     def output_shapes(self, inputs: tuple[Tensor | None, ...]) -> tuple[Shape, ...] | None:
         x = operand(inputs, 0, "input").shape
         require(len(x) == 4, f"the input has {len(x)} dimensions, 4 are required")
-        rows = window(x[1], self.filter_height, self.stride_h, self.padding)
-        cols = window(x[2], self.filter_width, self.stride_w, self.padding)
+        rows = window(x[1], self.filter_height, self.stride_h, self.along(0))
+        cols = window(x[2], self.filter_width, self.stride_w, self.along(1))
         return ((x[0], rows, cols, x[3]),)
 
     def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
         x = operand(inputs, 0, "input")
         if not is_image(x):
             return None
-        return (window_rows(x, output, self.filter_height, self.stride_h, self.padding),)
+        return (window_rows(x, output, self.filter_height, self.stride_h, self.along(0)),)
 
     def cells(self, x: Array, fill: float = 0) -> Iterator[Array]:
         """For each tap of the window the cells `[N,H',W',C]` under it, `fill` outside the input."""
         kernel, stride = (self.filter_height, self.filter_width), (self.stride_h, self.stride_w)
-        return (cells for _, cells in taps(x, kernel, stride, self.padding, fill=fill))
+        return (cells for _, cells in taps(x, kernel, stride, self.padding, margins=self.margins, fill=fill))
 
     def summed(self, x: Array) -> Array:
         """Sums `[N,H',W',C]` over the window."""
@@ -75,7 +80,12 @@ class Pool2D(Attrs):
         if x.dtype not in types or output.dtype is not x.dtype:
             names = ", ".join(dtype.label for dtype in types)
             raise site.unsupported(f"{x.dtype.label} giving {output.dtype.label}; {names} giving the same type can be")
-        over = Window((self.filter_height, self.filter_width), (self.stride_h, self.stride_w), padding=self.padding)
+        over = Window(
+            (self.filter_height, self.filter_width),
+            (self.stride_h, self.stride_w),
+            padding=self.padding,
+            margins=self.margins,
+        )
         theirs = cmsis_nn.pooled(site, kernel, over, self.fused_activation_function)
         if theirs is not None:
             return theirs
@@ -99,8 +109,8 @@ class Pool2D(Attrs):
             ("kernel_w", self.filter_width),
             ("stride_h", self.stride_h),
             ("stride_w", self.stride_w),
-            ("pad_top", margin(x[1], self.filter_height, self.stride_h, self.padding)),
-            ("pad_left", margin(x[2], self.filter_width, self.stride_w, self.padding)),
+            ("pad_top", margin(x[1], self.filter_height, self.stride_h, self.along(0))),
+            ("pad_left", margin(x[2], self.filter_width, self.stride_w, self.along(1))),
         )
 
     def _value_fields(self, site: Site, x: Tensor, output: Tensor) -> Fields:

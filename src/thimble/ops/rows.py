@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from thimble.ir import Kind, Padding, Rows, Tensor
+from thimble.ir import Kind, Rows, Tensor
 from thimble.ops.convolution import margin
+from thimble.ops.shapes import Along
 
 
 def is_image(tensor: Tensor) -> bool:
@@ -12,7 +13,7 @@ def is_image(tensor: Tensor) -> bool:
     return len(tensor.shape) == 4 and tensor.shape[0] == 1 and tensor.nbytes > 0
 
 
-def window_rows(x: Tensor, output: Tensor, kernel: int, stride: int, padding: Padding, dilation: int = 1) -> Rows:
+def window_rows(x: Tensor, output: Tensor, kernel: int, stride: int, padding: Along, dilation: int = 1) -> Rows:
     """Rows under a window of so many rows."""
     height, reach = x.shape[1], (kernel - 1) * dilation + 1
     top = margin(height, kernel, stride, padding, dilation)

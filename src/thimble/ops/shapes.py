@@ -14,7 +14,16 @@ MOST_OUTPUTS = 1 << 16
 _MOST_LISTED = 4096
 
 
-def window(size: int, kernel: int, stride: int, padding: Padding, dilation: int = 1) -> int:
+Along = Padding | tuple[int, int]
+"""Padding along one axis: a rule, or how many cells before and after."""
+
+
+def along(axis: int, padding: Padding, margins: tuple[int, ...]) -> Along:
+    """The padding of an operator along rows (0) or columns (1); `margins` are its (top, bottom, left, right) or ()."""
+    return (margins[2 * axis], margins[2 * axis + 1]) if margins else padding
+
+
+def window(size: int, kernel: int, stride: int, padding: Along, dilation: int = 1) -> int:
     """Output extent of a sliding window along one axis.
 
     Source: ComputeOutSize, tensorflow/lite/kernels/padding.h.
@@ -23,6 +32,8 @@ def window(size: int, kernel: int, stride: int, padding: Padding, dilation: int 
     reach = (kernel - 1) * dilation + 1
     if padding is Padding.SAME:
         return -(-size // stride)
+    if isinstance(padding, tuple):
+        size += sum(padding)
     require(size >= reach, f"a window of {reach} does not fit in {size} without padding")
     return (size - reach) // stride + 1
 

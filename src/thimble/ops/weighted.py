@@ -12,6 +12,7 @@ from thimble.kernel import Fields, Site
 from thimble.ops.convolution import Pair, channel_scales, margin
 from thimble.ops.lowering import Pairs
 from thimble.ops.numerics import quant_of, quantize_multiplier
+from thimble.ops.shapes import Along, along
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,17 @@ class Window:
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
     padding: Padding = Padding.VALID
+    margins: tuple[int, ...] = ()
+
+    def along(self, axis: int) -> Along:
+        """Padding of rows (0) or columns (1)."""
+        return along(axis, self.padding, self.margins)
 
     def fields(self, shape: Shape) -> Fields:
         """The members that say so in a kernel's parameters, for an input of shape `[N,H,W,C]`."""
-        spans = zip(shape[1:3], self.kernel, self.stride, self.dilation, strict=True)
-        top, left = (margin(size, kernel, stride, self.padding, dilation) for size, kernel, stride, dilation in spans)
+        pads = self.along(0), self.along(1)
+        spans = zip(shape[1:3], self.kernel, self.stride, pads, self.dilation, strict=True)
+        top, left = (margin(*span) for span in spans)
         return (
             ("kernel_h", self.kernel[0]),
             ("kernel_w", self.kernel[1]),

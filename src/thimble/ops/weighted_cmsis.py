@@ -88,9 +88,9 @@ def slide_of(layer: Layer) -> Slide:
 
 def slide_over(over: Window, shape: Shape) -> Slide:
     """How a window moves over an input of that shape."""
-    margins = zip(shape[1:3], over.kernel, over.stride, over.dilation, strict=True)
-    padding = (margin(size, kernel, stride, over.padding, spread) for size, kernel, stride, spread in margins)
-    return Slide(Pair(*over.stride), Pair(*over.dilation), Pair(*padding))
+    spans = zip(shape[1:3], over.kernel, over.stride, (over.along(0), over.along(1)), over.dilation, strict=True)
+    before = (margin(*span) for span in spans)
+    return Slide(Pair(*over.stride), Pair(*over.dilation), Pair(*before))
 
 
 def tile(pair: Pair) -> Fields:
@@ -124,7 +124,11 @@ def _flattened(layer: Layer) -> Layer:
     count = layer.channels
     if after[1:3] == (1, 1) and before[1:] == layer.weights.shape[1:]:
         vectors, depth = before[0], before[1] * before[2] * before[3]
-    elif layer.over == Window((1, 1), padding=layer.over.padding) and before[2] == 1 and _ungrouped(layer):
+    elif (
+        layer.over == Window((1, 1), padding=layer.over.padding, margins=layer.over.margins)
+        and before[2] == 1
+        and _ungrouped(layer)
+    ):
         vectors, depth = before[0] * before[1], before[3]
     else:
         return layer
