@@ -12,11 +12,13 @@ from thimble.pack import pack
 from thimble.verify_pack import verify_solution
 
 
-@given(problems())
+@given(problems(bounded=False))
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_the_same_height(problem: Problem) -> None:
     whole, less = pack(problem), pack(condensed(problem))
-    assert isinstance(whole, Solution) and isinstance(less, Solution)
+    assert isinstance(whole, Solution) == isinstance(less, Solution)  # buffers with fixed offsets can clash
+    if not isinstance(whole, Solution) or not isinstance(less, Solution):
+        return
     verify_solution(problem, less)
     verify_solution(condensed(problem), whole)
     if whole.proven and less.proven:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from thimble.ir import Graph, OpId, TensorId
 from thimble.lower import SCRATCH_ALIGNMENT, Slot, Unit, alignment_of, row_bytes, variables_of
 from thimble.memory import Buffer, BufferId, Distance, Interval, Problem
+from thimble.patches import interior, strip_bytes
 from thimble.streaming import Segment, freed, row_rules
 
 MOST_BLOCKS = 32
@@ -56,29 +57,40 @@ def arena_problem(
         add(Slot(tuple(members)), max(t.nbytes for t in tensors), [life], max(map(alignment_of, tensors)))
     for slot, size, life, offset in blocks:
         add(slot, size, [life], 1, offset)
-    for unit, base in zip(units, starts, strict=False):
-        for group in unit.segment.shared if unit.streamed else ():
-            tensors = [graph.tensors[t] for t in group]
-            size = _rings(unit)[group[0]] * row_bytes(tensors[0])
-            busy = [Interval(base + start, base + stop) for start, stop in unit.segment.busy(group)]
-            add(Slot(group), size, busy, max(map(alignment_of, tensors)))
     for variable in variables_of(graph):
         add(Slot((variable.id,)), variable.nbytes, [Interval(0, starts[-1])], alignment_of(variable))
     for unit, base in zip(units, starts, strict=False):
-        for op, calls in zip(unit.segment.ops, unit.calls, strict=True):
-            scratch = max((call.scratch for call in calls), default=0)
-            if scratch:
-                add(Slot((), op), scratch, _turns(unit, op, base), SCRATCH_ALIGNMENT)
+        for slot, size, busy, alignment in _passing(graph, unit, base):
+            add(slot, size, busy, alignment)
     index = dict(zip(slots, buffers, strict=True))
     distances = _all_distances(graph, units, starts, lives, held, index)
     return Problem(tuple(buffers), distances=distances), tuple(slots)
+
+
+def _passing(graph: Graph, unit: Unit, base: int) -> Iterator[tuple[Slot, int, list[Interval], int]]:
+    """What only lives while a unit runs: line buffers, strips, work space; bytes, moments of use, alignment."""
+    part = unit.segment
+    for group in part.shared if unit.streamed else ():
+        tensors = [graph.tensors[t] for t in group]
+        size = _rings(unit)[group[0]] * row_bytes(tensors[0])
+        busy = [Interval(base + start, base + stop) for start, stop in part.busy(group)]
+        yield Slot(group), size, busy, max(map(alignment_of, tensors))
+    for patch in part.patches:
+        turns = _turns(unit, patch.last, base)
+        for tensor, size in strip_bytes(graph, patch).items():
+            yield Slot((tensor,)), _rings(unit)[tensor] * size, turns, alignment_of(graph.tensors[tensor])
+    for op, calls in zip(part.ops, unit.calls, strict=True):
+        scratch = max((call.scratch for call in calls), default=0)
+        if scratch:
+            yield Slot((), op), scratch, _turns(unit, op, base), SCRATCH_ALIGNMENT
 
 
 def _turns(unit: Unit, op: OpId, base: int) -> list[Interval]:
     """The steps at which an operator's work space is in use."""
     if not unit.streamed:
         return [Interval(base, base + unit.segment.steps)]
-    steps = [base + step for step, taken in enumerate(unit.segment.order) if taken == op]
+    taken_by = next((patch.last for patch in unit.segment.patches if op in patch.ops), op)
+    steps = [base + step for step, taken in enumerate(unit.segment.order) if taken == taken_by]
     if any(call.accumulates for call in unit.calls[unit.segment.ops.index(op)]):
         return [Interval(steps[0], steps[-1] + 1)]
     found: list[Interval] = []
@@ -206,6 +218,7 @@ def _lifetimes(
     for number, unit in enumerate(units):
         part, base = unit.segment, starts[number]
         written, last_read = part.written or {}, part.last_read or {}
+        inside = {t for patch in part.patches for t in interior(graph, patch)}
         for op in part.ops:
             for tensor in graph.ops[op].outputs:
                 if graph.tensors[tensor].in_arena:
@@ -213,7 +226,7 @@ def _lifetimes(
                     start[tensor] = base + writes[0]
                     stop[tensor] = base + writes[-1] + 1
             for operand in graph.ops[op].inputs:
-                if operand is not None and operand in start:
+                if operand is not None and operand in start and operand not in inside:
                     whole = operand not in (row_rules(graph, op) or {}) or not part.order
                     last = starts[number + 1] if whole else base + max(last_read[operand]) + 1
                     stop[operand] = max(stop[operand], last)

@@ -332,6 +332,9 @@ def _calls(program: Program) -> Iterator[str]:
 def _streams(program: Program) -> Iterator[str]:
     """Per stream the order of its operators, and the loop that lets each compute its next row."""
     for number, stream in enumerate(program.streams):
+        if stream.rows:
+            yield from _repeating_stream(program, number, stream)
+            continue
         order = literal(DType.UINT8 if len(stream.members) < 256 else DType.UINT16, _order_bytes(stream))
         ctype = "uint8_t" if len(stream.members) < 256 else "uint16_t"
         yield f"/* Whose row comes next, of the operators of steps {stream.first} to {stream.end - 1}. */"
@@ -350,6 +353,25 @@ def _streams(program: Program) -> Iterator[str]:
             yield f"      {'default' if last else f'case {member}'}: {calls} break;"
             at += count
         yield "    }\n  }\n}\n"
+
+
+def _repeating_stream(program: Program, number: int, stream: Stream) -> Iterator[str]:
+    """A stream with rows that are computed more than once: its table says which row comes next, too."""
+    most = max(*stream.rows, len(stream.members))
+    dtype, ctype = (DType.UINT8, "uint8_t") if most < 256 else (DType.UINT16, "uint16_t")
+    turns = np.column_stack([stream.order, stream.rows])
+    table = literal(dtype, turns.astype("<u1" if most < 256 else "<u2").tobytes())
+    yield f"/* Whose row comes next, of the operators of steps {stream.first} to {stream.end - 1}, and which. */"
+    yield f"static const THIMBLE_FLASH {ctype} order_{number}[{turns.size}] = {{\n  {table}\n}};"
+    yield f"static THIMBLE_NOINLINE void stream_{number}(uint8_t *arena) {{"
+    yield f"  for (int32_t i = 0; i < {turns.size}; i += 2) {{"
+    yield f"    const int32_t member = order_{number}[i], row = order_{number}[i + 1];"
+    yield "    switch (member) {"
+    for member, (at, count) in enumerate(zip(stream.starts, stream.members, strict=True)):
+        calls = " ".join(f"step_{step}(arena, row);" for step in range(at, at + count))
+        last = member + 1 == len(stream.members)
+        yield f"      {'default' if last else f'case {member}'}: {calls} break;"
+    yield "    }\n  }\n}\n"
 
 
 def _order_bytes(stream: Stream) -> bytes:

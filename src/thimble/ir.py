@@ -168,6 +168,16 @@ class Call:
         return tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """A window on an image; pairs are (rows, columns), margins the cells outside (top, left)."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    before: tuple[int, int]
+
+
 OURS: Mapping[str, bool] = MappingProxyType({"ours": True})
 """Metadata of attributes that the TFLite schema does not have; they come last, and have defaults."""
 
@@ -216,6 +226,10 @@ class Attrs:
 
         Per operand one range (first, end) per output row, or None for an operand that is needed whole.
         """
+        return None
+
+    def sliding(self, inputs: tuple[Tensor | None, ...]) -> Sliding | None:
+        """How a window moves over operand 0 `[N,H,W,C]`, for operators that compute their result from windows only."""
         return None
 
     def accumulates(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> bool:

@@ -15,6 +15,7 @@ from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Graph, Kind, Op, OpId, Tensor, TensorId
 from thimble.kernel import Choice, Fields, Flavour, KernelCall, Site, View
 from thimble.memory import Schedule, Solution
+from thimble.patches import Patch, interior, strip_columns, strip_of, turn_order
 from thimble.program import FLASH, Access, ArenaBlock, ByRow, Program, Step, Stream
 from thimble.streaming import Segment, Traits, accumulates, row_rules
 
@@ -88,8 +89,53 @@ def _unit(graph: Graph, part: Segment, choices: Sequence[Choice]) -> Unit:
         alike = _in_row_order(calls) and not part.descending and not accumulates(graph, part.ops[0])
         if not part.order or in_place or alike:
             return Unit(replace(part, descending=False), (calls,))
-    pairs = zip(part.ops, choices, strict=True)
-    return Unit(part, tuple(_calls(graph, graph.ops[op], choice, by_row=True) for op, choice in pairs), streamed=True)
+    strips = {op: (patch, place) for patch in part.patches for place, op in enumerate(patch.ops)}
+    by_row = tuple(
+        _strip_calls(graph, *strips[op], choice) if op in strips else _calls(graph, graph.ops[op], choice, by_row=True)
+        for op, choice in zip(part.ops, choices, strict=True)
+    )
+    return Unit(part, by_row, streamed=True)
+
+
+def _strip_calls(graph: Graph, patch: Patch, place: int, choice: Choice) -> tuple[KernelCall, ...]:
+    """An operator of a patch: a call for one row of each strip. Interior tensors are as wide as a strip."""
+    op = graph.ops[patch.ops[place]]
+    tensors, result = graph.operands(op), graph.results(op)[0]
+    x = tensors[0]
+    assert x is not None
+    flavour = Flavour.PORTABLE if choice.flavour.calls_cmsis_nn else choice.flavour
+    found = []
+    for spans in strip_columns(graph, patch):
+        strip = strip_of(op, tensors, result, (spans[place], spans[place + 1]))
+        inputs = (_columns(x, spans[place]), *tensors[1:])
+        site = Site(op.label, inputs, (_columns(result, spans[place + 1]),), flavour, choice.work_space, by_row=True)
+        calls = strip.attrs.lower(site)
+        if len(calls) != 1 or not calls[0].rows:
+            raise site.unsupported("strips of columns")
+        (call,) = calls
+        wide = {"in": x if place == 0 else None, "out": result if op.id == patch.last else None}
+        fields = tuple((name, _widened(value, wide.get(name))) for name, value in call.fields)
+        reads, writes = (_strip_view(x, spans[place]),), (_strip_view(result, spans[place + 1]),)
+        found.append(replace(call, fields=fields, reads=reads, writes=writes, in_place=()))
+    return tuple(found)
+
+
+def _columns(tensor: Tensor, span: tuple[int, int]) -> Tensor:
+    return replace(tensor, shape=(1, tensor.shape[1], span[1] - span[0], tensor.shape[3]))
+
+
+def _strip_view(tensor: Tensor, span: tuple[int, int]) -> View:
+    _, height, width, channels = tensor.shape
+    item = tensor.nbytes // (height * width * channels)
+    shape, strides = (height, span[1] - span[0], channels), (width * channels * item, channels * item, item)
+    return View(tensor, span[0] * channels * item, shape, strides)
+
+
+def _widened(image: Any, tensor: Tensor | None) -> Any:
+    """The parameters of a strip of an image whose rows are as far apart as those of the whole."""
+    if tensor is None:
+        return image
+    return tuple((name, tensor.shape[2] * tensor.shape[3] if name == "row" else number) for name, number in image)
 
 
 def _in_row_order(calls: tuple[KernelCall, ...]) -> bool:
@@ -143,9 +189,11 @@ def assembled(
     places = {tensor: (0, offset) for slot, offset in offsets.items() for tensor in slot.tensors if slot.part == 0}
     rings = rings_of(units)
 
+    narrow = [t for unit in units for patch in unit.segment.patches for t in interior(graph, patch)]
+
     def access(view: View) -> Access:
         arena, offset = places.get(view.tensor.id, (FLASH, 0))
-        return Access(view, arena, offset)
+        return Access(view, arena, offset - view.offset if view.tensor.id in narrow else offset)
 
     steps: list[Step] = []
     streams: list[Stream] = []
@@ -159,10 +207,7 @@ def assembled(
                 reads, writes = tuple(map(access, call.reads)), tuple(map(access, call.writes))
                 steps.append(Step(op, ringed, reads, writes, scratch, by_row))
         if unit.streamed:
-            position = {op: index for index, op in enumerate(unit.segment.ops)}
-            order = tuple(position[op] for op in unit.segment.order)
-            members = tuple(len(calls) for calls in unit.calls)
-            streams.append(Stream(first, members, order, unit.segment.descending))
+            streams.append(_stream(graph, unit, first))
     alignment = max((alignment_of(t) for t in graph.tensors), default=ALIGNMENT)
     if any(unit.scratch for unit in units):
         alignment = max(alignment, SCRATCH_ALIGNMENT)
@@ -176,7 +221,35 @@ def assembled(
         variables=tuple((t.id, initial_bytes(t)) for t in variables_of(graph)),
         streams=tuple(streams),
         rings=tuple(rings.items()),
+        strips=tuple(narrow),
     )
+
+
+def _stream(graph: Graph, unit: Unit, first: int) -> Stream:
+    """The members of a segment in the order of their turns: operators, and each strip of those in patches."""
+    part = unit.segment
+    if not part.patches:
+        position = {op: index for index, op in enumerate(part.ops)}
+        order = tuple(position[op] for op in part.order)
+        return Stream(first, tuple(len(calls) for calls in unit.calls), order, part.descending)
+    inside = {op: patch for patch in part.patches for op in patch.ops}
+    members: list[int] = []
+    position = {}
+    for op, calls in zip(part.ops, unit.calls, strict=True):
+        position[op] = len(members)
+        members += [1] * len(calls) if op in inside else [len(calls)]
+    rules = {op: row_rules(graph, op) for op in part.ops}
+    done = dict.fromkeys(part.ops, 0)
+    turns: list[tuple[int, int]] = []
+    for op in part.order:
+        turn, done[op] = done[op], done[op] + 1
+        if op not in inside:
+            turns.append((position[op], turn))
+            continue
+        patch = inside[op]
+        taken = turn_order(graph, patch, rules, turn)
+        turns += ((position[patch.ops[place]] + strip, row) for place, strip, row in taken)
+    return Stream(first, tuple(members), tuple(m for m, _ in turns), rows=tuple(row for _, row in turns))
 
 
 def _with_rings(call: KernelCall, rings: dict[TensorId, int]) -> Fields:

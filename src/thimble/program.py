@@ -9,6 +9,7 @@ higher rung can see the same tensor elsewhere.
 from __future__ import annotations
 
 import enum
+import itertools
 from dataclasses import dataclass, field
 
 from thimble.ir import Graph, OpId, Tensor, TensorId
@@ -77,13 +78,19 @@ class Stream:
     """Operators that run row by row: the steps from `first` on, `members[m]` of them for operator m.
 
     `order` names the operators one after another; each time, an operator computes the next row of its result,
-    from the first or, descending, from the last.
+    from the first or, descending, from the last; or that of `rows`, where rows are computed more than once.
     """
 
     first: int
     members: tuple[int, ...]
     order: tuple[int, ...] = field(repr=False)
     descending: bool = False
+    rows: tuple[int, ...] = field(default=(), repr=False)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The first step of each operator."""
+        return tuple(itertools.accumulate(self.members[:-1], initial=self.first))
 
     @property
     def end(self) -> int:
@@ -96,7 +103,8 @@ class Program:
 
     `variables` are the tensors that keep their values, each with what `init` puts there. `streams` are runs of steps
     that are not executed one after another but row by row. `rings` are the tensors of which only so many rows are
-    kept: row y of them is where row y modulo that number was.
+    kept: row y of them is where row y modulo that number was. Of the tensors in `strips` only the columns are there
+    that an access names, row after row from where it starts.
     """
 
     name: str
@@ -108,6 +116,27 @@ class Program:
     variables: tuple[tuple[TensorId, bytes], ...] = ()
     streams: tuple[Stream, ...] = ()
     rings: tuple[tuple[TensorId, int], ...] = ()
+    strips: tuple[TensorId, ...] = ()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates that are executed: those of the graph, and those of what is computed again."""
+        return self.graph.macs() + sum(self._again(stream) for stream in self.streams if stream.rows)
+
+    def _again(self, stream: Stream) -> int:
+        cells: dict[OpId, int] = {}
+        for member in stream.order:
+            step = self.steps[stream.starts[member]]
+            view = step.writes[0].view
+            if not step.call.accumulates:
+                columns = view.tensor.shape[2] if view.shape is None else view.shape[1]
+                cells[step.op] = cells.get(step.op, 0) + columns
+        extra = 0
+        for index, computed in cells.items():
+            op = self.graph.ops[index]
+            whole = self.graph.results(op)[0].shape[1] * self.graph.results(op)[0].shape[2]
+            extra += op.attrs.macs(self.graph.operands(op), self.graph.results(op)) * (computed - whole) // whole
+        return extra
 
     def place(self, tensor: Tensor) -> tuple[int, int]:
         """Arena and offset of a tensor that is not a constant."""

@@ -25,23 +25,28 @@ from thimble.ir import OpId, Rows, TensorId
 class Member:
     """An operator of a segment: `reads` says per operand which rows each turn reads.
 
-    A turn computes a row of the result; of an operator that `accumulates`, only the last turn does.
+    A turn computes a row of the result, or `band` rows; of an operator that `accumulates`, only the last turn does.
+    `rows` is the result's height.
     """
 
     op: OpId
     result: TensorId
     turns: int
     reads: tuple[tuple[TensorId, Rows], ...]
+    rows: int
     accumulates: bool = False
+    band: int = 1
 
     def reads_in_step(self, tensor: TensorId) -> bool:
         """Whether each turn reads the row of an operand that it computes of the result, and no other."""
+        if self.accumulates or self.band > 1:
+            return False
         same = tuple((turn, turn + 1) for turn in range(self.turns))
-        return not self.accumulates and all(rows == same for operand, rows in self.reads if operand == tensor)
+        return all(rows == same for operand, rows in self.reads if operand == tensor)
 
     def written_after(self, turns: int) -> int:
         """Rows of the result that are there after so many turns."""
-        return int(turns == self.turns) if self.accumulates else turns
+        return int(turns == self.turns) if self.accumulates else min(turns * self.band, self.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from types import MappingProxyType
 
 from thimble.ir import Graph, OpId, Rows, TensorId
 from thimble.ops.rows import is_image
+from thimble.patches import Patch, rows_kept, source, source_rows, strip_bytes
 from thimble.row_order import Member, Ring, row_order
 
 LONGEST = 32
@@ -45,7 +46,8 @@ class Segment:
     `order` lists operators, each time for its next row, from the last one up if `descending`; rows are then counted
     from the last one in what follows. `rings` are the tensors that only live inside, with how many of their rows are
     kept; those that share one line buffer are together in `shared`. `last_read[t]` is, per row of a tensor, the last
-    step (index in `order`) that reads it; `written[t]` the step that writes it.
+    step (index in `order`) that reads it; `written[t]` the step that writes it. Of a patch (`patches.py`) only the last
+    operator is in `order`; `rings` says how many rows of its interior tensors are kept.
     """
 
     ops: tuple[OpId, ...]
@@ -55,6 +57,7 @@ class Segment:
     written: Mapping[TensorId, tuple[int, ...]] | None = None
     last_read: Mapping[TensorId, tuple[int, ...]] | None = None
     shared: tuple[tuple[TensorId, ...], ...] = ()
+    patches: tuple[Patch, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -106,32 +109,52 @@ def segment(
     traits: Mapping[OpId, Traits] = NO_TRAITS,
     shared: tuple[tuple[TensorId, ...], ...] | None = None,
     descending: bool = False,
+    patches: tuple[Patch, ...] = (),
 ) -> Segment | None:
     """The segment of some operators, all of which run by rows; None if one of them needs another's result whole.
 
     `kept` are the tensors that are needed after it; `shared` the line buffers, if they are settled. Descending, a
-    segment is the mirror image of an ascending one, which an operator that accumulates has not.
+    segment is the mirror image of an ascending one, which an operator that accumulates has not, and a patch neither.
     """
-    if descending:
-        rules = {op: _mirrored(graph, rules[op]) for op in ops}
     results = {graph.ops[op].outputs[0] for op in ops}
-    members = []
     for op in ops:
         own = rules[op]
         if own is None or any(t in results and t not in own for t in graph.ops[op].inputs if t is not None):
             return None
-        sums = accumulates(graph, op)
-        if sums and descending:
+    if descending:
+        if patches or any(accumulates(graph, op) for op in ops):
             return None
-        result = graph.ops[op].outputs[0]
-        turns = len(next(iter(own.values()))) if own else graph.tensors[result].shape[1]
-        members.append(Member(op, result, turns, tuple(own.items()), sums))
+        rules = {op: _mirrored(graph, rules[op]) for op in ops}
+    members = tuple(_members(graph, ops, rules, patches))
     groups = _groups(graph, members, kept, traits) if shared is None else shared
     rings = tuple(Ring(group, _row_bytes(graph, group[0])) for group in groups)
     order = row_order(members, rings)
     written, last_read = _moments(graph, members, order.order)
     rows = {t: count for ring, count in zip(rings, order.kept, strict=True) for t in ring.tensors}
-    return Segment(tuple(ops), order.order, descending, rows, written, last_read, groups)
+    for patch in patches:
+        rows |= rows_kept(graph, patch, rules)
+    return Segment(tuple(ops), order.order, descending, rows, written, last_read, groups, patches)
+
+
+def _members(
+    graph: Graph,
+    ops: Sequence[OpId],
+    rules: Mapping[OpId, dict[TensorId, Rows] | None],
+    patches: tuple[Patch, ...],
+) -> Iterator[Member]:
+    """Who takes turns: operators by themselves, and patches in place of their last operators."""
+    inside = {op: patch for patch in patches for op in patch.ops}
+    for op in ops:
+        result = graph.ops[op].outputs[0]
+        height = graph.tensors[result].shape[1]
+        patch = inside.get(op)
+        if patch is None:
+            own = rules[op] or {}
+            turns = len(next(iter(own.values()))) if own else height
+            yield Member(op, result, turns, tuple(own.items()), height, accumulates(graph, op))
+        elif op == patch.last:
+            reads = ((source(graph, patch), source_rows(graph, patch, rules)),)
+            yield Member(op, result, len(reads[0][1]), reads, height, band=patch.band)
 
 
 def _groups(
@@ -140,7 +163,7 @@ def _groups(
     """The line buffers: a result computed in place of an operand that nobody else reads shares the operand's."""
     readers: dict[TensorId, int] = {}
     for member in members:
-        for tensor in {t for t in graph.ops[member.op].inputs if t is not None}:
+        for tensor, _ in member.reads:
             readers[tensor] = readers.get(tensor, 0) + 1
     groups: dict[TensorId, list[TensorId]] = {}
     root: dict[TensorId, TensorId] = {}
@@ -179,8 +202,8 @@ def _moments(graph: Graph, members: Sequence[Member], order: Sequence[OpId]) -> 
             for row in range(*rows[done[op]]):
                 reads[row] = step
         done[op] += 1
-        if member.written_after(done[op]) > len(written[member.result]):
-            written[member.result].append(step)
+        new = member.written_after(done[op]) - len(written[member.result])
+        written[member.result] += [step] * new
     return {t: tuple(steps) for t, steps in written.items()}, {t: tuple(steps) for t, steps in last_read.items()}
 
 
@@ -191,7 +214,8 @@ def turned(graph: Graph, parts: Sequence[Segment], traits: Mapping[OpId, Traits]
         kept = {t for op in part.ops for t in graph.ops[op].outputs} - set(part.rings or {})
         rules = {op: row_rules(graph, op) for op in part.ops}
         down = not part.descending
-        other = segment(graph, part.ops, rules, kept, shared=part.shared, descending=down) if part.order else None
+        able = bool(part.order) and not part.patches
+        other = segment(graph, part.ops, rules, kept, shared=part.shared, descending=down) if able else None
         found.append(other or part)
     return tuple(found)
 
@@ -218,7 +242,7 @@ def partitions(
     room for the packing.
     """
     rules = {op: row_rules(graph, op) for op in order}
-    life = _Life(graph, order, keep_inputs, traits)
+    life = Life(graph, order, keep_inputs, traits)
     ends: list[list[tuple[int, int, Segment]]] = []  # per end of a segment: start, peak, segment
     for stop in range(1, len(order) + 1):
         ends.append([])
@@ -257,7 +281,7 @@ def _best_cut(
     return tuple(reversed(parts))
 
 
-class _Life:
+class Life:
     """When tensors of the arena live, in positions of the schedule, and what that sums up to."""
 
     def __init__(self, graph: Graph, order: Sequence[OpId], keep_inputs: bool, traits: Mapping[OpId, Traits]) -> None:
@@ -295,6 +319,10 @@ class _Life:
             now += self._kept_rows(tensor, stop, part, change)
         self._line_buffers(part, change)
         scratch = dict(zip(part.ops, self.scratch[start:stop], strict=True))
+        for patch in part.patches:
+            rows = strip_bytes(self.graph, patch)
+            held = sum((part.rings or {})[t] * size for t, size in rows.items())
+            scratch[patch.last] = held + max(scratch[op] for op in patch.ops)
         most = now
         for op, delta in zip(part.order, change, strict=False):
             now += delta

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from thimble.errors import InternalError
 from thimble.ir import Graph, Kind, Tensor, TensorId
-from thimble.program import FLASH, Access, Program, Step, Stream
+from thimble.ops.rows import columns_under
+from thimble.program import FLASH, Access, ByRow, Program, Step, Stream
 
 NOBODY = -1
 Bytes = npt.NDArray[np.int64]
@@ -35,7 +36,7 @@ def verify_program(program: Program) -> None:
     for tensor in graph.tensors:
         if tensor.nbytes and (tensor.id in graph.given or tensor.kind is Kind.VARIABLE):
             _write(owners, within, tensor, *program.place(tensor), np.arange(tensor.nbytes), "the start")
-    memory = _Memory(owners, within, dict(program.rings))
+    memory = _Memory(owners, within, dict(program.rings), frozenset(program.strips))
     at = 0
     for stream in (*program.streams, None):
         for step in program.steps[at : stream.first if stream is not None else None]:
@@ -53,6 +54,7 @@ class _Memory:
     owners: list[Bytes]
     within: list[Bytes]
     rings: dict[TensorId, int]
+    strips: frozenset[TensorId] = frozenset()
 
 
 def _run(graph: Graph, memory: _Memory, step: Step) -> None:
@@ -92,21 +94,21 @@ def _run_rows(graph: Graph, memory: _Memory, step: Step) -> None:
 
 def _run_stream(program: Program, memory: _Memory, stream: Stream) -> None:
     """Row by row, in the order that the stream says."""
-    starts = [stream.first + sum(stream.members[:m]) for m in range(len(stream.members))]
-    groups = [program.steps[at : at + n] for at, n in zip(starts, stream.members, strict=True)]
+    groups = [program.steps[at : at + n] for at, n in zip(stream.starts, stream.members, strict=True)]
     done = [0] * len(groups)
     for step in program.steps[stream.first : stream.end]:
         _check_step(program.graph, step)
-    for member in stream.order:
+    for turn, member in enumerate(stream.order):
         height = _turns(program.graph, groups[member][0])
         row = height - 1 - done[member] if stream.descending else done[member]
+        row = stream.rows[turn] if stream.rows else row
         if not 0 <= row < height:
             raise InternalError(f"{_name(groups[member][0])} has no row {row}")
         run = _take_in_row if groups[member][0].call.accumulates else _run_row
         run(program.graph, memory, groups[member], row)
         done[member] += 1
     for group, rows in zip(groups, done, strict=True):
-        if rows != _turns(program.graph, group[0]):
+        if rows < _turns(program.graph, group[0]) or (not stream.rows and rows > _turns(program.graph, group[0])):
             raise InternalError(f"{_name(group[0])} computes {rows} rows only")
 
 
@@ -164,7 +166,9 @@ def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> 
         )
         whole = needed[op.inputs.index(tensor.id)] is None
         touched = np.arange(tensor.nbytes) if whole else _rows(tensor, *rows[row])
-        places = access.offset + _folded(memory, tensor, touched)
+        if _is_strip(steps[0]):
+            touched = touched[_under(graph, steps[0], access, touched)]
+        places = _places(memory, access, touched)
         _check_inside(memory.owners, access.arena, places, _name(steps[0]))
         found = (memory.owners[access.arena][places] == tensor.id) & (memory.within[access.arena][places] == touched)
         if not found.all():
@@ -172,7 +176,9 @@ def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> 
         reads.append(places)
     target = steps[0].writes[0]
     touched = _rows(output, row, row + 1)
-    places = target.offset + _folded(memory, output, touched)
+    if _is_strip(steps[0]):
+        touched = touched[_within(target, touched, *_columns(target))]
+    places = _places(memory, target, touched)
     _check_inside(memory.owners, target.arena, places, _name(steps[0]))
     exact = len(steps) == 1 and bool(steps[0].call.in_place)
     scratch = [s.scratch[1] + np.arange(s.call.scratch) for s in steps if s.scratch is not None]
@@ -187,6 +193,54 @@ def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> 
             raise InternalError(f"{_name(steps[0])} writes two things to one place")
     memory.owners[target.arena][places] = output.id
     memory.within[target.arena][places] = touched
+
+
+def _is_strip(step: Step) -> bool:
+    """Whether a step computes some columns of a row only."""
+    return step.by_row is ByRow.KERNEL and step.writes[0].view.shape is not None
+
+
+def _columns(access: Access) -> tuple[int, int]:
+    """The columns of an image that an access names: first and end."""
+    view = access.view
+    if view.shape is None:
+        return 0, view.tensor.shape[2]
+    first = view.offset // view.strides[1]
+    return first, first + view.shape[1]
+
+
+def _within(access: Access, touched: Bytes, first: int, end: int) -> npt.NDArray[np.bool_]:
+    """Which bytes of an image are in columns [first, end)."""
+    _, height, width, _ = access.view.tensor.shape
+    column = touched // (access.view.tensor.nbytes // (height * width)) % width
+    return (column >= first) & (column < end)
+
+
+def _under(graph: Graph, step: Step, access: Access, touched: Bytes) -> npt.NDArray[np.bool_]:
+    """Which bytes of an operand are needed for the columns that a step writes; the access must name them all."""
+    op = graph.ops[step.op]
+    columns = columns_under(op.attrs, graph.operands(op), graph.results(op)[0])
+    begin, stop = _columns(step.writes[0])
+    if columns is None or not 0 <= begin < stop <= len(columns):
+        raise InternalError(f"{_name(step)} cannot compute columns {begin} to {stop}")
+    first, end = columns[begin][0], columns[stop - 1][1]
+    there = _columns(access)
+    if not there[0] <= first <= end <= there[1]:
+        raise InternalError(f"{_name(step)} is given columns {there[0]} to {there[1]}, not all of {first} to {end}")
+    return _within(access, touched, first, end)
+
+
+def _places(memory: _Memory, access: Access, touched: Bytes) -> Bytes:
+    """Where bytes of a tensor are that an access touches row by row."""
+    tensor = access.view.tensor
+    if tensor.id not in memory.strips:
+        return access.offset + _folded(memory, tensor, touched)
+    _, height, width, _ = tensor.shape
+    pixel = tensor.nbytes // (height * width)
+    first, end = _columns(access)
+    row, column, byte = touched // (pixel * width), touched // pixel % width, touched % pixel
+    found: Bytes = access.start + (row % memory.rings[tensor.id] * (end - first) + column - first) * pixel + byte
+    return found
 
 
 def _rows(tensor: Tensor, first: int, end: int) -> Bytes:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import OURS, Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
+from thimble.ir import OURS, Activation, Attrs, DType, Padding, Rows, Shape, Sliding, Tensor, require
 from thimble.kernel import KernelCall, Site
 from thimble.ops.convolution import (
     WITH_WEIGHTS,
@@ -22,7 +22,7 @@ from thimble.ops.convolution import (
 )
 from thimble.ops.convolve_s8 import depthwise_s8
 from thimble.ops.numerics import Array, Call
-from thimble.ops.rows import is_image, window_rows
+from thimble.ops.rows import is_image, sliding, window_rows
 from thimble.ops.shapes import Along, along, operand, window
 from thimble.ops.weighted import Layer, Window, multipliers, weight_values
 from thimble.ops.weighted_wide import depthwise_wide, fixed
@@ -66,6 +66,12 @@ class DepthwiseConv2D(Attrs):
             return None
         kernel, stride, dilation = filters.shape[1], self.stride_h, self.dilation_h_factor
         return (window_rows(x, output, kernel, stride, self.along(0), dilation), *[None] * (len(inputs) - 1))
+
+    def sliding(self, inputs: tuple[Tensor | None, ...]) -> Sliding | None:
+        x, filters = operand(inputs, 0, "input"), operand(inputs, 1, "filters")
+        kernel, stride = (filters.shape[1], filters.shape[2]), (self.stride_h, self.stride_w)
+        dilation = (self.dilation_h_factor, self.dilation_w_factor)
+        return sliding(x, kernel, stride, (self.along(0), self.along(1)), dilation)
 
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
         """Kernels: those of `convolve_s8.py`, or of `weighted_wide.py` for other types."""

@@ -10,14 +10,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.ir import OURS, Activation, Attrs, DType, Padding, Rows, Shape, Tensor, require
+from thimble.ir import OURS, Activation, Attrs, DType, Padding, Rows, Shape, Sliding, Tensor, require
 from thimble.kernel import Fields, Flavour, KernelCall, Site, whole
 from thimble.ops import cmsis_nn
 from thimble.ops.convolution import margin, taps
 from thimble.ops.legacy import is_legacy
 from thimble.ops.lowering import image
 from thimble.ops.numerics import BOUNDS, Array, activation_range, limits
-from thimble.ops.rows import is_image, window_rows
+from thimble.ops.rows import is_image, sliding, window_rows
 from thimble.ops.shapes import Along, along, operand, window
 from thimble.ops.weighted import Window
 
@@ -60,6 +60,10 @@ class Pool2D(Attrs):
         if not is_image(x):
             return None
         return (window_rows(x, output, self.filter_height, self.stride_h, self.along(0)),)
+
+    def sliding(self, inputs: tuple[Tensor | None, ...]) -> Sliding | None:
+        kernel, stride = (self.filter_height, self.filter_width), (self.stride_h, self.stride_w)
+        return sliding(operand(inputs, 0, "input"), kernel, stride, (self.along(0), self.along(1)))
 
     def cells(self, x: Array, fill: float = 0) -> Iterator[Array]:
         """For each tap of the window the cells `[N,H',W',C]` under it, `fill` outside the input."""

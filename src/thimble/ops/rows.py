@@ -3,14 +3,31 @@
 
 from __future__ import annotations
 
-from thimble.ir import Kind, Rows, Tensor
-from thimble.ops.convolution import margin
+from thimble.ir import Attrs, Kind, Rows, Sliding, Tensor
+from thimble.ops.convolution import Pair, margin
 from thimble.ops.shapes import Along
 
 
 def is_image(tensor: Tensor) -> bool:
     """Whether rows of the tensor follow each other in memory: one image."""
     return len(tensor.shape) == 4 and tensor.shape[0] == 1 and tensor.nbytes > 0
+
+
+def sliding(x: Tensor, kernel: Pair, stride: Pair, padding: tuple[Along, Along], dilation: Pair = (1, 1)) -> Sliding:
+    """How a window moves over an image."""
+    spans = zip(x.shape[1:3], kernel, stride, padding, dilation, strict=True)
+    top, left = (margin(*span) for span in spans)
+    return Sliding(kernel, stride, dilation, (top, left))
+
+
+def columns_under(attrs: Attrs, inputs: tuple[Tensor | None, ...], output: Tensor) -> Rows | None:
+    """Which columns of operand 0 each column of the output is computed from; None without a sliding window."""
+    slides, x = attrs.sliding(inputs), inputs[0]
+    if slides is None or x is None:
+        return None
+    width, reach = x.shape[2], (slides.kernel[1] - 1) * slides.dilation[1] + 1
+    starts = (column * slides.stride[1] - slides.before[1] for column in range(output.shape[2]))
+    return tuple((min(max(0, start), width), max(0, min(width, start + reach))) for start in starts)
 
 
 def window_rows(x: Tensor, output: Tensor, kernel: int, stride: int, padding: Along, dilation: int = 1) -> Rows:
