@@ -48,7 +48,7 @@ def is_int8(model: Model) -> bool:
 
 
 def kernels(model: Model, flavour: Flavour) -> set[str]:
-    return {step.call.kernel for step in compile_model(model, flavour=flavour).steps}
+    return {step.call.kernel for step in compile_model(model, flavour=flavour, optimize=None).steps}
 
 
 @needs_cmsis_nn
@@ -70,7 +70,7 @@ def test_elementwise(kind: str, flavour: Flavour, library: tuple[str, ...]) -> N
 
 def on(machine: str, model: Model, inputs: list[tuple[Array, ...]]) -> Measurement:
     """Measured with CMSIS-NN as a part of the network's own C file."""
-    bundle = bundle_of(compile_model(model, flavour=MACHINES[machine], name="net"))
+    bundle = bundle_of(compile_model(model, flavour=MACHINES[machine], name="net", optimize=None))
     files = {**bundle.files, "cmsis_nn.inc": everything()}
     files["net.c"] += '#include "cmsis_nn.inc"\n'
     return emulate_bundle(Bundle(bundle.interface, files), inputs, machine, flags=("-O2", *include_flags()))
@@ -105,7 +105,8 @@ def test_network_on(machine: str) -> None:
 @needs_cmsis_nn
 @each("mps3-an547")
 def test_a_network_without_room_for_helium_is_not_compiled_for_it(machine: str) -> None:
-    bundle = bundle_of(compile_model(made.conv((1, 4, 4, 4), (4, 3, 3, 4), (1, 4, 4, 4)), flavour=Flavour.CMSIS_NN))
+    model = made.conv((1, 4, 4, 4), (4, 3, 3, 4), (1, 4, 4, 4))
+    bundle = bundle_of(compile_model(model, flavour=Flavour.CMSIS_NN, optimize=None))
     with pytest.raises(OptionError, match="has no member named 'bytes_without_helium'"):
         emulate_bundle(bundle, [(np.zeros((1, 4, 4, 4), np.int8),)], machine, flags=include_flags())
 

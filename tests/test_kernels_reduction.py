@@ -72,7 +72,7 @@ def check(
     whole = together(models)
     kinds = [op.attrs for op in whole.main.ops]
     reference = Executor(whole)
-    with HostProgram(compile_model(whole, flavour=flavour, rung=0), flags=flags) as compiled:
+    with HostProgram(compile_model(whole, flavour=flavour, rung=0, optimize=None), flags=flags) as compiled:
         for values in edge_inputs(whole) if inputs is None else inputs:
             pairs = zip(kinds, compiled.run(*values), reference.run(*values), strict=True)
             for attrs, got, wanted in pairs:

@@ -6,7 +6,7 @@ Source: QEMU 7.2, hw/arm/{mps2,mps2-tz,nrf51_soc}.c and hw/riscv/virt.c; ATmega2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from thimble.errors import OptionError
@@ -56,9 +56,11 @@ def _cortex(name: str, core: str, fpu: str, code: Memory, ram: Memory, big: Memo
 
 
 _MPS2 = (Memory(0, 4 * MIB), Memory(0x20000000, 4 * MIB))
+_M0 = _cortex("microbit", "cortex-m0", "", Memory(0, 256 * KIB), Memory(0x20000000, 16 * KIB), Memory(0, 0))
+_M3 = _cortex("mps2-an385", "cortex-m3", "", *_MPS2, Memory(0x21000000, 16 * MIB))
 _ALL = (
-    _cortex("microbit", "cortex-m0", "", Memory(0, 256 * KIB), Memory(0x20000000, 16 * KIB), Memory(0, 0)),
-    _cortex("mps2-an385", "cortex-m3", "", *_MPS2, Memory(0x21000000, 16 * MIB)),
+    _M0,
+    _M3,
     _cortex("mps2-an386", "cortex-m4", "fpv4-sp-d16", *_MPS2, Memory(0x21000000, 16 * MIB)),
     _cortex("mps2-an500", "cortex-m7", "fpv5-d16", *_MPS2, Memory(0x60000000, 16 * MIB)),
     _cortex(
@@ -90,7 +92,12 @@ _ALL = (
     Machine("atmega2560", "avr", "avr", ("-mmcu=atmega2560",), Memory(0, 256 * KIB), Memory(AVR_DATA + 0x200, 8 * KIB)),
 )
 
-MACHINES: dict[str, Machine] = {machine.name: machine for machine in _ALL}
+MACHINES: dict[str, Machine] = {
+    **{machine.name: machine for machine in _ALL},
+    "cortex-m0": replace(_M3, target=_M0.target, flags=_M0.flags, clang=_M0.clang),
+}
+"""By name. `cortex-m0` is code for that core on the board of a Cortex-M3, for its memory: an M3 executes all
+instructions of an M0, and a test holds their number against the M0's own board."""
 
 
 def machine_named(name: str) -> Machine:

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 
@@ -48,10 +48,30 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Accesses:
+    """Words of four bytes that were read and written, counted once for each instruction that accesses some of one.
+
+    `constants` are weights, parameters and tables; `code` what instructions keep beside them; `other` what else the
+    bundle and the C library have.
+    """
+
+    arena_reads: int = 0
+    arena_writes: int = 0
+    constants: int = 0
+    code: int = 0
+    stack: int = 0
+    other: int = 0
+
+    def __add__(self, more: Accesses) -> Accesses:
+        return Accesses(*(getattr(self, f.name) + getattr(more, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
-    """What the emulator recorded; segments as (number, instructions, cycles)."""
+    """What the emulator recorded; segments as (number, instructions, cycles), each with its accesses."""
 
     segments: tuple[tuple[int, int, int], ...]
+    accesses: tuple[Accesses, ...]
     windows: dict[str, Window]
     outside: Outside
 
@@ -153,6 +173,7 @@ def _has_simavr(cc: tuple[str, ...], folder: Path) -> bool:
 
 def _report(path: Path) -> Trace:
     segments: list[tuple[int, int, int]] = []
+    accesses: list[Accesses] = []
     windows: dict[str, Window] = {}
     outside = Outside(0, 0, 0, False)
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -163,10 +184,21 @@ def _report(path: Path) -> Trace:
         elif word == "segment":
             segment, instructions, cycles = map(int, rest)
             segments.append((segment, instructions, cycles))
+            accesses.append(Accesses())
+        elif word == "words":
+            accesses[-1] += _accesses(rest[0], int(rest[1]), int(rest[2]))
         elif word == "outside":
             count, address, pc, write = map(int, rest)
             outside = Outside(count, address, pc, bool(write))
-    return Trace(tuple(segments), windows, outside)
+    return Trace(tuple(segments), tuple(accesses), windows, outside)
+
+
+def _accesses(window: str, reads: int, writes: int) -> Accesses:
+    """What a line about a window counts as."""
+    if window == ".model_arena":
+        return Accesses(arena_reads=reads, arena_writes=writes)
+    kinds = {"stack": "stack", ".model_weights": "constants", ".model_rodata": "constants", ".model_text": "code"}
+    return Accesses(**{kinds.get(window, "other"): reads + writes})
 
 
 def _failure(done: subprocess.CompletedProcess[str], firmware: Firmware, machine: Machine, trace: Trace) -> str:

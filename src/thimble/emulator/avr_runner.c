@@ -27,11 +27,11 @@ static unsigned opcode_at(const avr_t *avr, uint32_t pc) {
 }
 
 static void data_access(const avr_t *avr, unsigned address, unsigned size, int write) {
-  trace_access(DATA + address, size, write, avr->pc);
+  trace_access(DATA + address, size, write, avr->pc, avr->cycle);
 }
 
 static void flash_access(const avr_t *avr, int far) {
-  trace_access(pair(avr, Z) | (far ? (uint32_t)avr->data[RAMPZ] << 16 : 0), 1, 0, avr->pc);
+  trace_access(pair(avr, Z) | (far ? (uint32_t)avr->data[RAMPZ] << 16 : 0), 1, 0, avr->pc, avr->cycle);
 }
 
 /* LD, ST, LDS, STS, LPM, ELPM, PUSH, POP: opcodes 1001 00sd dddd xxxx, where s is a store. */

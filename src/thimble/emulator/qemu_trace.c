@@ -29,7 +29,8 @@ static void on_mark(unsigned cpu, void *data) {
 
 static void on_access(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data) {
   (void)cpu;
-  trace_access(address, 1u << qemu_plugin_mem_size_shift(info), qemu_plugin_mem_is_store(info), (uintptr_t)data);
+  trace_access(address, 1u << qemu_plugin_mem_size_shift(info), qemu_plugin_mem_is_store(info), (uintptr_t)data,
+               executed);
 }
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {

@@ -6,6 +6,8 @@
  *   mark PC SEGMENT                 from the instruction at PC on, this segment runs; segment 0 is not recorded
  * report.txt says what was found:
  *   segment SEGMENT INSTRUCTIONS CYCLES           in the order in which they ran, without the marks themselves
+ *   words NAME READ WRITTEN                       of the segment before: words of a window, counted once for each
+ *                                                 instruction that accesses a byte of them
  *   window NAME LOADS STORES READ WRITTEN (bytes touched) READ_LOW READ_HIGH WRITE_LOW WRITE_HIGH
  *   outside COUNT ADDRESS PC WRITE                of which the first is shown
  */
@@ -30,6 +32,7 @@ typedef struct {
   int writable;
   uint8_t *touched;
   uint64_t loads, stores;
+  uint64_t words[2]; /* read and written, in this segment */
   trace_range read, written;
 } trace_window;
 
@@ -45,6 +48,7 @@ typedef struct {
   size_t mark_count;
   unsigned segment;
   uint64_t instructions, cycles; /* when the segment began */
+  uint64_t pc, moment, word;     /* of the latest access */
   uint64_t outside, outside_address, outside_pc;
   int outside_write;
   FILE *report;
@@ -119,6 +123,13 @@ static void trace_mark(const trace_mark_at *mark, uint64_t instructions, uint64_
     fprintf(trace.report, "segment %u %" PRIu64 " %" PRIu64 "\n", trace.segment, instructions - trace.instructions,
             cycles - trace.cycles);
   }
+  for (int i = 0; i < trace.count; i++) {
+    trace_window *w = &trace.windows[i];
+    if (trace.segment && w->words[0] + w->words[1]) {
+      fprintf(trace.report, "words %s %" PRIu64 " %" PRIu64 "\n", w->name, w->words[0], w->words[1]);
+    }
+    w->words[0] = w->words[1] = 0;
+  }
   trace.segment = mark->segment;
   trace.instructions = instructions + 1;
   trace.cycles = cycles + own;
@@ -137,16 +148,29 @@ static int trace_within(const trace_window *w, uint64_t address, unsigned size, 
   return address >= w->range.low && address + size <= w->range.high && (w->writable || !write);
 }
 
-static void trace_access(uint64_t address, unsigned size, int write, uint64_t pc) {
+/* How many words an access begins: a vector's elements are accesses of their own, which may lie in the same word. */
+static unsigned trace_words(uint64_t address, unsigned size, uint64_t pc, uint64_t moment) {
+  const uint64_t first = address / 4, last = (address + size - 1) / 4;
+  const int same = trace.pc == pc && trace.moment == moment && trace.word == first;
+  trace.pc = pc;
+  trace.moment = moment;
+  trace.word = last;
+  return (unsigned)(last - first) + (same ? 0 : 1);
+}
+
+/* `moment` tells executions of the same instruction apart. */
+static void trace_access(uint64_t address, unsigned size, int write, uint64_t pc, uint64_t moment) {
   if (!trace.segment) {
     return;
   }
+  const unsigned words = trace_words(address, size, pc, moment);
   for (int i = 0; i < trace.count; i++) {
     const int index = (trace.latest + i) % trace.count;
     trace_window *w = &trace.windows[index];
     if (trace_within(w, address, size, write)) {
       trace.latest = index;
       *(write ? &w->stores : &w->loads) += 1;
+      w->words[write ? 1 : 0] += words;
       trace_extend(write ? &w->written : &w->read, address, size);
       for (unsigned k = 0; k < size; k++) {
         w->touched[address - w->range.low + k] |= write ? TRACE_WRITTEN : TRACE_READ;

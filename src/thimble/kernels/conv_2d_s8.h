@@ -41,6 +41,39 @@ THIMBLE_INLINE thimble_sums thimble_run_by_four(const int8_t *cells, const THIMB
   return sum;
 }
 
+/* Thumb-1 loads signed bytes at register offsets only, and calculates in eight registers. There a cell's four weights
+ * are loaded as one word, and the sums live in the other registers, which take part in additions alone; clang would
+ * move them to and fro. */
+#if defined(__thumb__) && !defined(__thumb2__) && !defined(__clang__) && !defined(__ARM_BIG_ENDIAN) && \
+    !defined(THIMBLE_SHARE_KERNELS)
+#define THIMBLE_FOUR_BY_WORD 1
+
+THIMBLE_INLINE uint32_t thimble_add_high(uint32_t sum, int32_t term) {
+  __asm__("add %0, %1" : "+h"(sum) : "l"(term));
+  return sum;
+}
+
+/* As thimble_run_by_four; `weights` are aligned to 4. */
+THIMBLE_INLINE thimble_sums thimble_run_by_word(const int8_t *cells, const int8_t *weights, int32_t count,
+                                                int32_t zero, thimble_sums sum) {
+  THIMBLE_UNROLL(4)
+  for (int32_t i = 0; i < count; i++) {
+    const int32_t cell = cells[i] - zero;
+    uint32_t word;
+    memcpy(&word, __builtin_assume_aligned(weights, 4), 4);
+    sum.a = thimble_add_high(sum.a, cell * (int8_t)word);
+    sum.b = thimble_add_high(sum.b, cell * (int8_t)(word >> 8));
+    sum.c = thimble_add_high(sum.c, cell * (int8_t)(word >> 16));
+    sum.d = thimble_add_high(sum.d, cell * (int8_t)(word >> 24));
+    weights += 4;
+  }
+  return sum;
+}
+#else
+#define THIMBLE_FOUR_BY_WORD 0
+#define thimble_run_by_word thimble_run_by_four
+#endif
+
 /* `count` cells times one filter. */
 THIMBLE_INLINE uint32_t thimble_run_by_one(const int8_t *cells, const THIMBLE_FLASH int8_t *weights, int32_t count,
                                            int32_t zero, uint32_t sum) {
@@ -64,7 +97,10 @@ THIMBLE_INLINE thimble_sums thimble_conv_2d_s8_sums(const THIMBLE_FLASH thimble_
     const int8_t *cells = window->in + thimble_row(&p->in, window->y + i * p->dilation_h) + column * p->in.pixel;
     const THIMBLE_FLASH int8_t *taps = weights + (i * p->kernel_w + window->columns.first) * p->depth * width;
     for (int32_t j = 0; j < runs; j++) {
-      if (width == 4) {
+      /* Those of later groups are aligned where no filters are left over in the earlier ones. */
+      if (width == 4 && THIMBLE_FOUR_BY_WORD && (p->filters % 4 == 0 || p->filters == p->out.channels)) {
+        sum = thimble_run_by_word(cells, taps, count, p->in_zero, sum);
+      } else if (width == 4) {
         sum = thimble_run_by_four(cells, taps, count, p->in_zero, sum);
       } else if (width == 1) {
         sum.a = thimble_run_by_one(cells, taps, count, p->in_zero, sum.a);

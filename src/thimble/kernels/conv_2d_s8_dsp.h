@@ -2,7 +2,7 @@
 /* CONV_2D and FULLY_CONNECTED on int8 with packed arithmetic: three pixels times two filters at once.
  *
  * The windows of three pixels are spread out as int16 values (a patch, see dot_dsp.h). Zero points are in the bias;
- * outside the image stands the zero point. Reads row by row; writes three pixels at a time, of those the last one first,
+ * outside the image stands the zero point. Reads row by row; writes three pixels at a time, of those the last first,
  * after their windows have been read: a pointwise convolution with as many channels before as after may be in place.
  * Otherwise input and output must not overlap. */
 #ifndef THIMBLE_CONV_2D_S8_DSP_H
@@ -111,18 +111,21 @@ THIMBLE_INLINE void thimble_conv_2d_s8_dsp_patch(const THIMBLE_FLASH thimble_con
   }
 }
 
-/* All filters over the pixels of a tile, of which `count` are there; the others are overwritten by the first. */
+/* All filters over the pixels of a tile, of which `count` are there; the others are overwritten by the first. Where
+ * that happens once only, the code for two pixels is not worth its size. */
 THIMBLE_INLINE void thimble_conv_2d_s8_dsp_pixels(const THIMBLE_FLASH thimble_conv_2d_s8_dsp_params *p,
                                                   thimble_tile *tile, const THIMBLE_FLASH int32_t *filters,
-                                                  int32_t count) {
+                                                  int32_t count, int32_t once) {
   const int32_t paired = p->out.channels / 2 * 2;
   for (int32_t i = count; i < THIMBLE_TILE_PIXELS; i++) {
     tile->out[i] = tile->out[0];
   }
   tile->filters = (const thimble_word *)filters;
   tile->end = tile->out[0] + paired;
-  if (paired > 0) {
+  if (paired > 0 && (once || count == THIMBLE_TILE_PIXELS)) {
     thimble_tile_run(&p->output, tile);
+  } else if (paired > 0) {
+    thimble_duo_run(&p->output, tile);
   }
   if (paired < p->out.channels) {
     for (int32_t i = count - 1; i >= 0; i--) {
@@ -151,7 +154,7 @@ THIMBLE_KERNEL void thimble_conv_2d_s8_dsp(const THIMBLE_FLASH thimble_conv_2d_s
       tile.out[count++] = pixel;
       pixel += p->out.pixel;
       if (count == THIMBLE_TILE_PIXELS || (x + 1 == p->out.width && y + 1 == end)) {
-        thimble_conv_2d_s8_dsp_pixels(p, &tile, filters, count);
+        thimble_conv_2d_s8_dsp_pixels(p, &tile, filters, count, begin == 0 && end == p->out.height);
         count = 0;
       }
     }

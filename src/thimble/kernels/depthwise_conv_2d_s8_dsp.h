@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DEPTHWISE_CONV_2D on int8 with packed arithmetic, for one output channel per input channel, of at least four.
+/* DEPTHWISE_CONV_2D on int8 with packed arithmetic, for one output channel per input channel.
  *
- * Four channels at a time: the input rows under the filter are turned into a band per channel, in which a word holds
- * two neighbouring columns as int16, and the words of all rows for one pair of columns follow each other. Outside the
- * image stands the zero point. Rows of the band are a ring; the filter's rows are kept twice in a row, so that the ring
- * may begin anywhere. If the channels are no multiple of four, the last four are computed although
- * some of them were before. Otherwise, with stride 1 and an output as large as the input, it may be in place: a row is
- * in the bands of its channels before it is written. In all other cases input and output must not overlap.
+ * Four channels at a time, two or one for less work space: the input rows under the filter are turned into a band per
+ * channel, in which a word holds two neighbouring columns as int16, and the words of all rows for one pair of columns
+ * follow each other. Outside the image stands the zero point. Rows of the band are a ring; the filter's rows are kept
+ * twice in a row, so that the ring may begin anywhere. If the channels are no multiple of those at a time, the last
+ * ones are computed although some of them were before. Otherwise, with stride 1 and an output as large as the input, it
+ * may be in place: a row is in the bands of its channels before it is written. In all other cases input and output must
+ * not overlap.
  *
  * Filters of 3 x 3 are done in assembly where there is some, two columns at a time: 15 instructions for 18 products at
  * stride 1, 17 at stride 2. Any other size takes a filter for even first columns and one for odd ones. */
@@ -21,20 +22,36 @@ typedef struct {
   int32_t pairs;   /* of columns in a band, the borders included */
   int32_t words;   /* of a filter's row: pairs of columns that it may touch */
   int32_t filters; /* 2 where first columns may be odd, else 1 */
+  int32_t lanes;   /* channels at a time: 4, 2 or 1 */
   int32_t in_zero;
   thimble_output output;
 } thimble_depthwise_conv_2d_s8_dsp_params;
 
-/* Two columns of four channels to a word for each channel; `step` is from one channel to the next. */
-THIMBLE_INLINE void thimble_turn(uint32_t x, uint32_t y, thimble_word *band, int32_t step) {
-  const uint32_t a = thimble_even(x), b = thimble_odd(x), c = thimble_even(y), d = thimble_odd(y);
-  band[0] = thimble_pack_low(a, c);
-  band[step] = thimble_pack_low(b, d);
-  band[2 * step] = thimble_pack_high(a, c);
-  band[3 * step] = thimble_pack_high(b, d);
+/* The channels of a cell in a word. */
+THIMBLE_INLINE uint32_t thimble_depthwise_cell(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
+                                               const int8_t *cell) {
+  if (p->lanes == 4) {
+    return thimble_load(cell);
+  }
+  return p->lanes == 2 ? (uint32_t)(uint8_t)cell[0] | (uint32_t)(uint8_t)cell[1] << 8 : (uint32_t)(uint8_t)cell[0];
 }
 
-/* A row of the input into the bands of four channels; rows outside the image are zero points. */
+/* Two columns of the channels to a word for each channel; `step` is from one channel to the next. */
+THIMBLE_INLINE void thimble_turn(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p, uint32_t x, uint32_t y,
+                                 thimble_word *band, int32_t step) {
+  const uint32_t a = thimble_even(x), c = thimble_even(y);
+  band[0] = thimble_pack_low(a, c);
+  if (p->lanes > 1) {
+    const uint32_t b = thimble_odd(x), d = thimble_odd(y);
+    band[step] = thimble_pack_low(b, d);
+    if (p->lanes == 4) {
+      band[2 * step] = thimble_pack_high(a, c);
+      band[3 * step] = thimble_pack_high(b, d);
+    }
+  }
+}
+
+/* A row of the input into the bands; rows outside the image are zero points. */
 THIMBLE_INLINE void thimble_depthwise_band(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
                                            const int8_t *in, int32_t y, thimble_word *band) {
   const uint32_t zero = (uint32_t)(p->in_zero & 0xFF) * 0x01010101u;
@@ -45,14 +62,14 @@ THIMBLE_INLINE void thimble_depthwise_band(const THIMBLE_FLASH thimble_depthwise
     if (x >= 0 && x + 1 < width) {
       const int8_t *cell = line + x * p->in.pixel;
       for (const int32_t last = thimble_min(end, width - 1); x < last; x += 2) {
-        thimble_turn(thimble_load(cell), thimble_load(cell + p->in.pixel), band, step);
+        thimble_turn(p, thimble_depthwise_cell(p, cell), thimble_depthwise_cell(p, cell + p->in.pixel), band, step);
         cell += 2 * p->in.pixel;
         band += p->kernel_h;
       }
     } else { /* at most one of both columns is in the image */
-      const uint32_t a = x >= 0 && x < width ? thimble_load(line + x * p->in.pixel) : zero;
-      const uint32_t b = x + 1 >= 0 && x + 1 < width ? thimble_load(line + (x + 1) * p->in.pixel) : zero;
-      thimble_turn(a, b, band, step);
+      const uint32_t a = x >= 0 && x < width ? thimble_depthwise_cell(p, line + x * p->in.pixel) : zero;
+      const uint32_t b = x + 1 >= 0 && x + 1 < width ? thimble_depthwise_cell(p, line + (x + 1) * p->in.pixel) : zero;
+      thimble_turn(p, a, b, band, step);
       band += p->kernel_h;
       x += 2;
     }
@@ -61,7 +78,7 @@ THIMBLE_INLINE void thimble_depthwise_band(const THIMBLE_FLASH thimble_depthwise
 
 #if defined(THIMBLE_DOT_ASSEMBLY)
 
-/* Four channels of a row of the output, by filters of 3 x 3 in words (0 and 1, 1 and 2). */
+/* Channels of a row of the output, by filters of 3 x 3 in words (0 and 1, 1 and 2). */
 typedef struct {
   int32_t scale[4];             /* of the channel at hand; next offset in assembly: 16 */
   int32_t pitch;                /* from one output to the next */
@@ -168,7 +185,30 @@ THIMBLE_INLINE void thimble_lanes_filter(int32_t channels, const THIMBLE_FLASH i
   }
 }
 
-/* Four channels of row y; the ring of the bands begins at `turn`. */
+/* The same for four channels; `twice` where the rows are needed twice. */
+THIMBLE_INLINE void thimble_lanes_filters(int32_t channels, const THIMBLE_FLASH int8_t *weights, thimble_word *filter,
+                                          int32_t twice) {
+  for (int32_t i = 0; i < 3; i++) {
+    const uint32_t x = thimble_load(weights), y = thimble_load(weights + channels);
+    const uint32_t z = thimble_load(weights + 2 * channels);
+    const uint32_t a = thimble_twice(thimble_even(x)), b = thimble_twice(thimble_even(y));
+    const uint32_t c = thimble_twice(thimble_even(z)), d = thimble_twice(thimble_odd(x));
+    const uint32_t e = thimble_twice(thimble_odd(y)), f = thimble_twice(thimble_odd(z));
+    for (int32_t at = 2 * i; at <= (twice ? 2 * i + 6 : 2 * i); at += 6) {
+      filter[at] = thimble_pack_low(a, b);
+      filter[at + 1] = thimble_pack_low(b, c);
+      filter[at + 12] = thimble_pack_low(d, e);
+      filter[at + 13] = thimble_pack_low(e, f);
+      filter[at + 24] = thimble_pack_high(a, b);
+      filter[at + 25] = thimble_pack_high(b, c);
+      filter[at + 36] = thimble_pack_high(d, e);
+      filter[at + 37] = thimble_pack_high(e, f);
+    }
+    weights += 3 * channels;
+  }
+}
+
+/* The channels of row y; the ring of the bands begins at `turn`. */
 THIMBLE_INLINE void thimble_lanes_row(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
                                       const thimble_word *bands, const thimble_word *filters, int32_t turn,
                                       const THIMBLE_FLASH int32_t *channels, int8_t *out) {
@@ -182,7 +222,7 @@ THIMBLE_INLINE void thimble_lanes_row(const THIMBLE_FLASH thimble_depthwise_conv
   lanes.step = 4 * 3 * p->pairs;
   lanes.span = p->out.width / 2 * 2 * p->out.pixel;
   lanes.odd = p->out.width % 2;
-  lanes.stop = channels + 16;
+  lanes.stop = channels + 4 * p->lanes;
   lanes.low = low | low << 16;
   lanes.high = high | high << 16;
   thimble_lanes_run(p, &lanes);
@@ -235,22 +275,25 @@ THIMBLE_INLINE void thimble_depthwise_row(const THIMBLE_FLASH thimble_depthwise_
   }
 }
 
-/* Rows [begin, end) of the output for the four channels from `first` on. */
-THIMBLE_INLINE void thimble_depthwise_four(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
-                                           const int8_t *in, const THIMBLE_FLASH int8_t *weights,
-                                           const THIMBLE_FLASH int32_t *channels, int8_t *out, thimble_word *bands,
-                                           int32_t begin, int32_t end) {
+/* Rows [begin, end) of the output for the first channels. */
+THIMBLE_INLINE void thimble_depthwise_lanes(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
+                                            const int8_t *in, const THIMBLE_FLASH int8_t *weights,
+                                            const THIMBLE_FLASH int32_t *channels, int8_t *out, thimble_word *bands,
+                                            int32_t begin, int32_t end) {
   const int32_t step = p->pairs * p->kernel_h, size = p->filters * p->words * 2 * p->kernel_h;
-  thimble_word *filters = bands + 4 * step;
-  for (int32_t c = 0; c < 4; c++) {
+  thimble_word *filters = bands + p->lanes * step;
 #if defined(THIMBLE_DOT_ASSEMBLY)
-    if (THIMBLE_LANES_SUIT(p)) {
+  if (THIMBLE_LANES_SUIT(p) && p->lanes == 4) {
+    thimble_lanes_filters(p->out.channels, weights, filters, end - begin > 1);
+  } else if (THIMBLE_LANES_SUIT(p)) {
+    for (int32_t c = 0; c < p->lanes; c++) {
       thimble_lanes_filter(p->out.channels, weights + c, filters + 12 * c);
-      continue;
     }
+  } else
 #endif
-    thimble_depthwise_filter(p, weights + c, filters + size * c);
-  }
+    for (int32_t c = 0; c < p->lanes; c++) {
+      thimble_depthwise_filter(p, weights + c, filters + size * c);
+    }
   int32_t ready = begin * p->stride_h - p->pad_top; /* rows before it are in the bands, or not needed */
   int32_t slot = 0;                                 /* where the next one goes */
   for (int32_t y = begin; y < end; y++) {
@@ -269,22 +312,22 @@ THIMBLE_INLINE void thimble_depthwise_four(const THIMBLE_FLASH thimble_depthwise
       continue;
     }
 #endif
-    for (int32_t c = 0; c < 4; c++) {
+    for (int32_t c = 0; c < p->lanes; c++) {
       thimble_depthwise_row(p, bands + c * step, filters + c * size + turn, channels + 4 * c, line + c);
     }
   }
 }
 
-/* Rows [begin, end) of the output. `channels` holds bias and scale per channel. Work space: four bands and four times
- * the filters twice. */
+/* Rows [begin, end) of the output. `channels` holds bias and scale per channel. Work space: for each channel
+ * at a time a band and the filters twice. */
 THIMBLE_KERNEL void thimble_depthwise_conv_2d_s8_dsp(const THIMBLE_FLASH thimble_depthwise_conv_2d_s8_dsp_params *p,
                                                      const int8_t *in, const THIMBLE_FLASH int8_t *weights,
                                                      const THIMBLE_FLASH int32_t *channels, int8_t *out,
                                                      void *scratch, int32_t begin, int32_t end) {
-  for (int32_t next = 0; next < p->out.channels; next += 4) {
-    const int32_t first = thimble_min(next, p->out.channels - 4);
-    thimble_depthwise_four(p, in + first, weights + first, channels + 4 * first, out + first, (thimble_word *)scratch,
-                           begin, end);
+  for (int32_t next = 0; next < p->out.channels; next += p->lanes) {
+    const int32_t first = thimble_min(next, p->out.channels - p->lanes);
+    thimble_depthwise_lanes(p, in + first, weights + first, channels + 4 * first, out + first, (thimble_word *)scratch,
+                            begin, end);
   }
 }
 

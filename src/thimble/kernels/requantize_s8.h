@@ -25,10 +25,10 @@ THIMBLE_PRODUCT_FUNCTION int32_t thimble_high_product(int32_t a, int32_t m) {
   const uint32_t twice = (uint32_t)a * 2u;
   const int32_t high = (int32_t)twice >> 16, m_high = m >> 16;
   const uint32_t low = twice & 0xFFFFu, m_low = (uint32_t)m & 0xFFFFu;
-  const uint32_t cross = low * (uint32_t)m_high; /* below 2^31 */
-  const int32_t other = (int32_t)((uint32_t)high * m_low);
-  const uint32_t carry = (low * m_low >> 16) + (cross & 0xFFFFu) + ((uint32_t)other & 0xFFFFu) + 0x8000u;
-  return high * m_high + (int32_t)(cross >> 16) + (other >> 16) + (int32_t)(carry >> 16);
+  /* At most (2^15 - 1)(2^16 - 1) + (2^16 - 2) + 2^15 = 2^31 - 1. */
+  const int32_t middle = high * (int32_t)m_low + (int32_t)((low * m_low >> 16) + 0x8000u);
+  const uint32_t carry = low * (uint32_t)m_high + ((uint32_t)middle & 0xFFFFu); /* below 2^32 */
+  return high * m_high + (middle >> 16) + (int32_t)(carry >> 16);
 #else
   return (int32_t)(((int64_t)(int32_t)((uint32_t)a * 2u) * m + ((int64_t)1 << 31)) >> 32);
 #endif

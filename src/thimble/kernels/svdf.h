@@ -7,7 +7,8 @@
 
 #include <math.h>
 
-#include "fixed_point.h"
+#include "rescale_small.h"
+#include "saturate.h"
 
 typedef struct {
   int32_t batches, depth, units, rank, steps;
@@ -17,10 +18,11 @@ typedef struct {
 typedef struct {
   thimble_svdf_shape shape;
   int32_t in_zero, state_zero, out_zero;
-  int32_t low, high;             /* of results, before `out_zero` is added */
-  int32_t multiplier, shift;     /* from sums over time to results */
+  int32_t low, high;               /* of results, before `out_zero` is added */
+  int32_t multiplier, shift;       /* from sums over time to results */
   int32_t in_multiplier, in_shift; /* from sums over the input to what is kept */
-  int32_t wide;                  /* whether state and weights in time are int16 */
+  int32_t wide;                    /* whether state and weights in time are int16 */
+  int32_t small;                   /* whether sums over time are small enough for thimble_rescale_small */
 } thimble_svdf_params;
 
 typedef struct {
@@ -66,16 +68,27 @@ THIMBLE_KERNEL void thimble_svdf_f32(const THIMBLE_FLASH thimble_svdf_f32_params
   }
 }
 
-/* What a filter makes of the input, as it is kept. */
+/* A scaled sum over the input, as it is kept. */
+THIMBLE_INLINE int32_t thimble_svdf_kept(const THIMBLE_FLASH thimble_svdf_params *p, int32_t scaled) {
+  return (p->wide ? thimble_saturated(scaled, INT16_MIN, INT16_MAX) : thimble_saturated(scaled, INT8_MIN, INT8_MAX)) +
+         p->state_zero;
+}
+
+/* A sum over time, as an output. */
+THIMBLE_INLINE int8_t thimble_svdf_result(const THIMBLE_FLASH thimble_svdf_params *p, int32_t sum) {
+  const int32_t scaled = p->small ? thimble_rescale_small(sum, p->multiplier, p->shift)
+                                  : thimble_rescale(sum, p->multiplier, p->shift);
+  return (int8_t)(thimble_clamp(scaled, p->low, p->high) + p->out_zero);
+}
+
+/* What a filter makes of the input. */
 THIMBLE_INLINE int32_t thimble_svdf_newest(const THIMBLE_FLASH thimble_svdf_params *p, const int8_t *in,
                                            const THIMBLE_FLASH int8_t *feature) {
   uint32_t sum = 0;
   for (int32_t c = 0; c < p->shape.depth; c++) {
     sum += (uint32_t)((in[c] - p->in_zero) * feature[c]);
   }
-  const int32_t scaled = thimble_rescale((int32_t)sum, p->in_multiplier, p->in_shift);
-  return (p->wide ? thimble_clamp(scaled, INT16_MIN, INT16_MAX) : thimble_clamp(scaled, INT8_MIN, INT8_MAX)) +
-         p->state_zero;
+  return thimble_svdf_kept(p, thimble_rescale((int32_t)sum, p->in_multiplier, p->in_shift));
 }
 
 /* Keep a number, and weigh all that are kept; modulo 2^32. */
@@ -121,8 +134,7 @@ THIMBLE_KERNEL void thimble_svdf_s8(const THIMBLE_FLASH thimble_svdf_params *p, 
                                   newest, sum);
         }
       }
-      const int32_t scaled = thimble_rescale((int32_t)sum, p->multiplier, p->shift);
-      *out++ = (int8_t)(thimble_clamp(scaled, p->low, p->high) + p->out_zero);
+      *out++ = thimble_svdf_result(p, (int32_t)sum);
     }
   }
 }

@@ -32,7 +32,19 @@ THIMBLE_INLINE int64_t thimble_weighted_s16_sum(const THIMBLE_FLASH thimble_weig
   return sum;
 }
 
-/* Rows [begin, end) of the output. The bias is int64 if `wide`, else int32. */
+/* A filter's sum as an output. The bias is int64 if `wide`, else int32. */
+THIMBLE_INLINE int16_t thimble_weighted_s16_output(const THIMBLE_FLASH thimble_weighted_params *p, int64_t sum,
+                                                   int32_t filter, const THIMBLE_FLASH void *bias,
+                                                   const THIMBLE_FLASH int32_t *scales) {
+  const THIMBLE_FLASH int32_t *scale = scales + filter * p->scales;
+  if (p->over.biased) {
+    sum += thimble_wide_at(bias, filter, p->wide);
+  }
+  const int32_t scaled = thimble_scale_sum(sum, scale[0], scale[1], p->wide);
+  return (int16_t)(thimble_clamp(scaled, p->low, p->high) + p->out_zero);
+}
+
+/* Rows [begin, end) of the output. */
 THIMBLE_KERNEL void thimble_weighted_s16(const THIMBLE_FLASH thimble_weighted_params *p, const int16_t *in,
                                          const THIMBLE_FLASH int8_t *weights, const THIMBLE_FLASH void *bias,
                                          const THIMBLE_FLASH int32_t *scales, int16_t *out, int32_t begin,
@@ -45,13 +57,8 @@ THIMBLE_KERNEL void thimble_weighted_s16(const THIMBLE_FLASH thimble_weighted_pa
       int16_t *pixel = out + thimble_row(&w->out, y) + x * w->out.pixel;
       for (int32_t o = 0, channel = 0; o < w->out.channels; channel += w->depth) {
         for (const int32_t last = o + w->filters; o < last; o++) {
-          int64_t sum = thimble_weighted_s16_sum(p, in + channel, weights + o * w->filter, &rows, &columns);
-          if (w->biased) {
-            sum += thimble_wide_at(bias, o, p->wide);
-          }
-          const THIMBLE_FLASH int32_t *scale = scales + o * p->scales;
-          const int32_t scaled = thimble_scale_sum(sum, scale[0], scale[1], p->wide);
-          pixel[o] = (int16_t)(thimble_clamp(scaled, p->low, p->high) + p->out_zero);
+          const int64_t sum = thimble_weighted_s16_sum(p, in + channel, weights + o * w->filter, &rows, &columns);
+          pixel[o] = thimble_weighted_s16_output(p, sum, o, bias, scales);
         }
       }
     }

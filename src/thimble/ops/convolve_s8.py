@@ -12,8 +12,8 @@ import numpy as np
 
 from thimble.ir import Array, DType
 from thimble.kernel import Data, Fields, Flavour, KernelCall, whole
+from thimble.ops import conv_dsp, depthwise_dsp
 from thimble.ops import weighted_cmsis as cmsis
-from thimble.ops import weighted_dsp as dsp
 from thimble.ops import weighted_mve as mve
 from thimble.ops.lowering import channel_table, image, packed
 from thimble.ops.numerics import activation_range, quant_of
@@ -34,12 +34,10 @@ def conv_s8(layer: Layer) -> tuple[KernelCall, ...]:
             if layer.site.allows(calls[0].scratch):
                 return calls
     if flavour is Flavour.DSP:
-        vector = _is_vector(layer)
-        kernel = dsp.fully_connected(layer) if vector else dsp.conv(layer)
+        kernel = conv_dsp.conv(layer)
         if kernel is not None:
-            calls = _calls(layer, *kernel, rows=0 if vector else None)
-            if layer.site.allows(calls[0].scratch):
-                return calls if vector else _in_place(layer, calls)
+            calls = _calls(layer, *kernel, rows=0 if kernel[0] == "fully_connected_s8_dsp" else None)
+            return _in_place(layer, calls) if conv_dsp.stays_in_place(kernel[0]) else calls
     return _calls(layer, "conv_2d_s8", *_plain_conv(layer))
 
 
@@ -56,10 +54,12 @@ def depthwise_s8(layer: Layer) -> tuple[KernelCall, ...]:
         calls = _calls(layer, *mve.depthwise(layer, filters))
         if layer.site.allows(calls[0].scratch):
             return calls
-    if filters is not None and flavour is Flavour.DSP and dsp.suits_depthwise(layer):
-        calls = _calls(layer, *dsp.depthwise(layer, filters))
-        if layer.site.allows(calls[0].scratch):
-            return tuple(replace(call, scattered=True) for call in _in_place(layer, calls))
+    kernel = depthwise_dsp.depthwise(layer, filters) if filters is not None and flavour is Flavour.DSP else None
+    if kernel is not None:
+        calls = _calls(layer, *kernel)
+        if not depthwise_dsp.takes_channels_in_turn(kernel[0]):
+            return calls
+        return tuple(replace(call, scattered=True) for call in _in_place(layer, calls))
     return _calls(layer, "depthwise_conv_2d_s8", *_plain_depthwise(layer))
 
 
@@ -74,12 +74,6 @@ def _in_place(layer: Layer, calls: tuple[KernelCall, ...]) -> tuple[KernelCall, 
     depthwise = layer.weights.shape[0] == 1 and layer.weights.shape[3] == before[3] > 1 and before[3] % 4 == 0
     over = before == after and layer.over.stride == (1, 1) and (pointwise or depthwise)
     return tuple(replace(call, in_place=((0, 0),)) for call in calls) if over else calls
-
-
-def _is_vector(layer: Layer) -> bool:
-    """Whether filters see the whole input, which is one pixel or, without padding, just as large as they are."""
-    before, after = layer.shapes
-    return after[1:3] == (1, 1) and before[1:] == layer.weights.shape[1:]
 
 
 def _calls(

@@ -12,9 +12,10 @@ import numpy as np
 from thimble.ir import Activation, Attrs, DType, Kind, Shape, Tensor, require
 from thimble.kernel import Fields, KernelCall, Site, whole
 from thimble.ops.convolution import check_types, product_scale, requantized, with_bias
-from thimble.ops.numerics import BOUNDS, Array, Call, activate, quant_of, quantize_multiplier
+from thimble.ops.numerics import BOUNDS, Array, Call, activate, quant_of
 from thimble.ops.shapes import operand
-from thimble.ops.weighted_wide import operands, refused_without_reference, result_fields
+from thimble.ops.svdf_s8 import lower_svdf_s8
+from thimble.ops.weighted_wide import operands, refused_without_reference
 
 _TYPES = (
     (DType.FLOAT32, DType.FLOAT32, DType.FLOAT32, DType.FLOAT32),
@@ -48,18 +49,18 @@ class Svdf(Attrs):
         return operand(inputs, 0, "input").shape[0] * per_row
 
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
-        """Kernels: `svdf.h`. The state must be a variable."""
+        """Kernels: `svdf.h`, or on int8 those of `svdf_s8.py`. The state must be a variable."""
         with refused_without_reference(site) as call:
             check_types(self.OP, call, _TYPES, 0, 1, 2, 4)
-        x, memory, output = site.tensor(0), site.tensor(4), site.outputs[0]
+        x, memory = site.tensor(0), site.tensor(4)
         if memory.kind is not Kind.VARIABLE:
             raise site.unsupported("its state is no variable")
+        if x.dtype is DType.INT8:
+            return (lower_svdf_s8(site, self._shape(site)),)
         reads, constants = operands(site, 1, 2, 3)
-        real = x.dtype is DType.FLOAT32
-        fields: Fields = (("shape", self._shape(site)), *(self._floats() if real else _integers(site)))
-        name, struct = ("svdf_f32", "svdf_f32") if real else ("svdf_s8", "svdf")
-        reads, writes = (*whole(x, memory), *reads), whole(output, memory)
-        return (KernelCall(name, "svdf.h", reads, writes, constants, struct, fields),)
+        fields: Fields = (("shape", self._shape(site)), *self._floats())
+        reads, writes = (*whole(x, memory), *reads), whole(site.outputs[0], memory)
+        return (KernelCall("svdf_f32", "svdf.h", reads, writes, constants, "svdf_f32", fields),)
 
     def _shape(self, site: Site) -> Fields:
         feature, time = site.tensor(1).shape, site.tensor(2).shape
@@ -102,20 +103,3 @@ class Svdf(Attrs):
         if x.dtype is DType.FLOAT32:
             return (activate(sums.astype(np.float32), self.fused_activation_function),)
         return (requantized(sums, [product_scale(memory, time, call.outputs[0])], call.outputs[0]),)
-
-
-def _integers(site: Site) -> Fields:
-    x, feature, time, memory = (site.tensor(place) for place in (0, 1, 2, 4))
-    output = site.outputs[0]
-    kept = quantize_multiplier(product_scale(x, feature, memory))
-    made = quantize_multiplier(product_scale(memory, time, output))
-    return (
-        ("in_zero", quant_of(x).zero_point[0]),
-        ("state_zero", quant_of(memory).zero_point[0]),
-        *result_fields(output),
-        ("multiplier", made[0]),
-        ("shift", made[1]),
-        ("in_multiplier", kept[0]),
-        ("in_shift", kept[1]),
-        ("wide", int(memory.dtype is DType.INT16)),
-    )

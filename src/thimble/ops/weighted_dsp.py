@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters and constants of the int8 kernels with packed arithmetic: kernels/conv_2d_s8_dsp.h and its neighbours."""
+"""Parameters and constants that the int8 kernels with packed arithmetic share: filters, biases and scales."""
 
 from __future__ import annotations
 
@@ -9,22 +9,10 @@ import numpy as np
 
 from thimble.ir import Array, DType
 from thimble.kernel import Data, Fields
-from thimble.ops.lowering import image, packed
+from thimble.ops.lowering import packed
 from thimble.ops.numerics import activation_range, quant_of
-from thimble.ops.requantized import Filters, Kernel, filter_rows, packs, requantizable
+from thimble.ops.requantized import Filters, packs, requantizable
 from thimble.ops.weighted import Layer
-
-TILE_WORDS = 7
-"""Of work space per group of taps: two for each of three patches, and one for a window."""
-
-
-def suits_depthwise(layer: Layer) -> bool:
-    """Whether there is a filter per channel, for four channels or more, and an output of more than one column.
-
-    For a single column it takes longer to turn the input into bands than to multiply.
-    """
-    before, after = layer.shapes
-    return before[3] == layer.channels >= 4 and layer.over.dilation == (1, 1) and after[2] > 1
 
 
 def output_range(layer: Layer, *, packed: bool) -> Fields:
@@ -47,70 +35,8 @@ def scales(layer: Layer, filters: Filters, *, packed: bool) -> Array:
     return np.array(rows, np.int64)
 
 
-def depthwise(layer: Layer, filters: Filters) -> Kernel:
-    """Weights as in the model; work space for four bands and, for each, the filters twice."""
-    before, after = layer.shapes
-    (rows, columns), stride = layer.over.kernel, layer.over.stride[1]
-    words, versions = columns // 2 + 1, 1 + stride % 2
-    last = (after[2] - 1) * stride
-    pairs = max(last // 2 + words, (after[2] + 1) // 2 * stride + 1)
-    over = dict(layer.over.fields(before))
-    fields = (
-        ("in", image(before)),
-        ("out", image(after)),
-        *((name, over[name]) for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left")),
-        ("pairs", pairs),
-        ("words", words),
-        ("filters", versions),
-        ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
-        ("output", output_range(layer, packed=False)),
-    )
-    weights = packed("weights", DType.INT8, filters.values.T)
-    channels = np.column_stack([wrapped(2 * filters.bias), scales(layer, filters, packed=False)])
-    constants = (weights, packed("channels", DType.INT32, channels))
-    return "depthwise_conv_2d_s8_dsp", constants, fields, 4 * 4 * rows * (pairs + versions * words * 2)
-
-
-def conv(layer: Layer) -> Kernel | None:
-    """Filters in pairs. Work space for three patches and a window."""
-    streams = _streams(layer, 2)
-    if streams is None:
-        return None
-    constant, is_packed = streams
-    before, after = layer.shapes
-    kernel, depth = layer.over.kernel, layer.weights.shape[3]
-    taps = kernel[0] * kernel[1] * depth
-    groups = -(-taps // 4)
-    fields = (
-        ("in", image(before)),
-        ("out", image(after)),
-        *layer.over.fields(before),
-        ("depth", depth),
-        ("taps", taps),
-        ("groups", groups),
-        ("in_zero", quant_of(layer.site.tensor(0)).zero_point[0]),
-        ("inside", int(layer.stays_inside)),
-        ("output", output_range(layer, packed=is_packed)),
-    )
-    return "conv_2d_s8_dsp", (constant,), fields, groups * 4 * TILE_WORDS
-
-
-def fully_connected(layer: Layer) -> Kernel | None:
-    """For an output of one pixel whose window is the whole input: filters in fours. Work space for the input."""
-    streams = _streams(layer, 4)
-    if streams is None:
-        return None
-    constant, is_packed = streams
-    depth = layer.weights[0].size
-    groups = -(-depth // 4)
-    output = output_range(layer, packed=is_packed)
-    fields = (("depth", depth), ("units", layer.channels), ("groups", groups), ("output", output))
-    return "fully_connected_s8_dsp", (constant,), fields, groups * 8
-
-
-def _streams(layer: Layer, block: int) -> tuple[Data, bool] | None:
-    """All filters with their biases and scales, `block` at a time and the rest alone; and whether sums are packed."""
-    rows = filter_rows(layer)
+def streams(layer: Layer, rows: Array | None, block: int) -> tuple[Data, bool] | None:
+    """All filters `[O,taps]` with biases and scales, `block` at a time and the rest alone; whether sums are packed."""
     filters = requantizable(layer, rows, packs)
     halves = _mixed(filters.values) if filters is not None else None
     if filters is not None and halves is not None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lowering of the operators with weights to the general kernels `weighted_{f32,s16,s8}.h`.
 
-For float32, int16 activations, 4-bit weights, transposed convolutions, and int8 weights or biases that are computed;
-int8 with constant weights has faster kernels, see `convolve_s8.py`. Weights stay as they are in the model: 4-bit ones
-take half a byte in flash, and the kernel takes them apart.
+For float32, int16 activations (often with the faster kernels of `weighted_s16.py`), 4-bit weights, transposed
+convolutions, and int8 weights or biases that are computed; int8 with constant weights has faster kernels, see
+`convolve_s8.py`. Weights stay as they are in the model: 4-bit ones take half a byte in flash, and the kernel takes them
+apart.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from thimble.ops.convolution import (
 from thimble.ops.lowering import Pairs, image, packed
 from thimble.ops.numerics import BOUNDS, activation_range, quant_of, quantize_multiplier
 from thimble.ops.weighted import Window
+from thimble.ops.weighted_s16 import faster
 
 _KERNELS = {DType.FLOAT32: "weighted_f32", DType.INT16: "weighted_s16", DType.INT8: "weighted_s8"}
 LARGEST = float(np.finfo(np.float32).max)
@@ -180,7 +182,8 @@ def weighted(site: Site, layer: WideLayer) -> tuple[KernelCall, ...]:
         )
     batch, rows = layer.shapes[1][:2]
     views = (*whole(x), *reads), whole(output)
-    return (KernelCall(kernel, f"{kernel}.h", *views, constants, struct, fields, rows=rows, batch=batch),)
+    call = KernelCall(kernel, f"{kernel}.h", *views, constants, struct, fields, rows=rows, batch=batch)
+    return (faster(site, layer, call) if x.dtype is DType.INT16 else call,)
 
 
 def _window(site: Site, layer: WideLayer) -> Fields:
