@@ -35,7 +35,7 @@ import math
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -125,22 +125,16 @@ def tflm(folder: Path, model: Path, machine: str, kernels: str, *, nodes: bool =
 
 def compiled(model: Path, machine: str, rung: int = 2) -> Program:
     """The program with the kernels that suit the machine's processor."""
-    return compile_model(load(model), flavour=flavour_of(target_named(machine_of(machine))), rung=rung)
+    return compile_model(load(model), flavour=flavour_of(target_named(MACHINES[machine].target)), rung=rung)
 
 
-def machine_of(name: str) -> str:
-    """The target of a machine; makes the one for Cortex-M0 code known."""
-    if name == M0 and name not in MACHINES:
-        small = MACHINES["microbit"]
-        MACHINES[name] = replace(MACHINES[M3], target=small.target, flags=small.flags, clang=())
-    return MACHINES[name].target
-
-
-def measured(model: Path, machine: str, *, per_step: bool = False, memory: bool = False) -> tuple[Program, Measurement]:
+def measured(
+    model: Path, machine: str, *, per_step: bool = False, memory: bool = False, compiler: str | None = None
+) -> tuple[Program, Measurement]:
     """One inference of the compiled model on noise."""
     program = compiled(model, machine)
     inputs = [noise(load(model))]
-    return program, emulate(program, inputs, machine, per_step=per_step, memory=memory)
+    return program, emulate(program, inputs, machine, per_step=per_step, memory=memory, compiler=compiler)
 
 
 def same(ours: Measurement, theirs: Peer) -> bool:

@@ -20,6 +20,7 @@ EXPECTED = {
     *("adafruit-metro-m0", "alif-e7", "apollo4-plus", "arduino-mega", "arduino-nano", "arduino-pro-mini", "blue-pill"),
     *("disco-f746ng", "esp32", "esp32-s3", "feather-nrf52840", "huzzah32", "imxrt1060", "imxrt1170", "l2-2mb"),
     *("l2-4mb", "max78000", "microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"),
+    *("b-u585i-iot02a", "cy8cproto-062-4343w", "ek-ra6m4"),
     *("nrf5340-dk", "nucleo-h7a3zi-q", "nucleo-l4r5zi", "nucleo-u575zi-q", "rp2040", "rp2350", "stm32h743"),
 }
 TARGETS = {

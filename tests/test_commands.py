@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 import thimble
+from small import small_network
 from thimble.commands.main import run
+from thimble.exporters.tflite import model_to_bytes
 
 
 class Result:
@@ -41,6 +43,14 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return call
 
 
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file whose whole ladder is climbed in no time."""
+    path = tmp_path_factory.mktemp("model") / "small.tflite"
+    path.write_bytes(model_to_bytes(small_network()))
+    return str(path)
+
+
 def test_fit_says_yes_with_exit_code_0(cli: Any) -> None:
     done = cli("fit", "demo", "--board", "nucleo-l4r5zi")
     assert done.code == 0
@@ -48,11 +58,77 @@ def test_fit_says_yes_with_exit_code_0(cli: Any) -> None:
     assert "Ladder" in done.out and "shipped" in done.out
 
 
-def test_fit_says_no_with_exit_code_1_by_how_much_and_what_clashes(cli: Any) -> None:
-    done = cli("fit", "demo", "--max-ram", "4k")
+def test_fit_says_no_with_exit_code_1_by_how_much_and_what_clashes(cli: Any, small: str) -> None:
+    done = cli("fit", small, "--max-ram", "200")
     assert done.code == 1
     assert done.out.startswith("DOES NOT FIT")
     assert "too much" in done.out and "Live together at" in done.out
+    assert "No rung fits" in done.out.splitlines()[-1] and "comes closest" in done.out
+
+
+def test_fit_ends_with_the_command_that_makes_what_was_chosen(cli: Any, tmp_path: Path) -> None:
+    shipped = cli("fit", "demo", "--board", "nucleo-l4r5zi").out.splitlines()
+    assert shipped[-2].startswith("Nothing to make: give TFLM the file, and a tensor_arena of 17,680 bytes")
+    assert shipped[-1] == "As C code instead: thimble compile demo --board nucleo-l4r5zi -o kws_ds_cnn_c"
+    done = cli("fit", "demo", "--max-ram", "8000", "--target", "cortex-m4")
+    assert done.code == 0 and "Chosen: rung 3 (merge), compiled code. It costs nothing: results take" in done.out
+    words = done.out.splitlines()[-1].removeprefix("Make it: ").split()
+    assert words == ["thimble", "compile", "demo", "--target", "cortex-m4", "--rung", "3", "-o", "kws_ds_cnn_c"]
+    value = cli("fit", "demo", "--max-ram", "8000", "--target", "cortex-m4", "--json").json
+    assert value["chosen_rung"] == 3 and value["runtime"] == "thimble" and value["command"] == " ".join(words)
+    made = cli(*words[1:-1], str(tmp_path / "c"), "--json").json
+    assert (made["rung"], made["arena_bytes"]) == (3, value["rungs"][3]["arena_bytes"])
+    assert made["ram_bytes"] in (None, value["ram_bytes"])
+
+
+def test_fit_for_stock_tflm_alone(cli: Any) -> None:
+    done = cli("fit", "demo", "--max-ram", "8000", "--runtime", "tflm")
+    assert done.code == 1 and "stock TFLM, comes closest" in done.out
+
+
+def test_compile_for_a_board_takes_the_cheapest_rung_that_fits_and_says_so(cli: Any, tmp_path: Path) -> None:
+    mine = tmp_path / "small.toml"
+    board = cli("boards", "show", "blue-pill", "--toml").out
+    mine.write_text(board.replace("value = 20480", "value = 8000"))
+    done = cli("compile", "demo", "--board", str(mine), "-o", str(tmp_path / "c"))
+    assert done.code == 0 and "rung 4" in done.out.splitlines()[0]
+    assert "Note: rung 4 (overlap) was chosen, the cheapest that fits; those from 2 to 3 do not fit" in done.out
+    assert cli("fit", "demo", "--board", str(mine), "--json").json["chosen_rung"] == 4
+
+
+def test_ladder_prints_and_draws_the_front(cli: Any, small: str, tmp_path: Path) -> None:
+    picture = tmp_path / "front.svg"
+    value = cli("ladder", small, "--plot", str(picture), "--json").json
+    arenas = [point["arena_bytes"] for point in value["points"]]
+    assert arenas == sorted(arenas, reverse=True) and all(point["extra_macs_ratio"] == 0 for point in value["points"])
+    assert {"arena_bytes", "extra_macs_ratio", "rung", "flash_bytes", "instructions"} <= value["points"][0].keys()
+    assert [row["rung"] for row in value["rungs"]] == list(range(len(value["rungs"])))
+    assert picture.read_text().lstrip().startswith("<?xml")
+    shown = cli("ladder", small, "--target", "riscv32", "--kernels", "portable").out
+    assert "small as compiled code for riscv32" in shown and "on the front" in shown
+
+
+@pytest.mark.emulator
+@pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="qemu-system-arm is not installed")
+def test_ladder_counts_instructions(cli: Any, small: str) -> None:
+    value = cli("ladder", small, "--emulate", "mps2-an386", "--json").json
+    assert value["target"] == "cortex-m4" and value["machine"] == "mps2-an386"
+    assert all(point["instructions"] > value["macs"] for point in value["points"])
+
+
+def test_fitrate_counts_models_and_lists_the_others(cli: Any, tmp_path: Path) -> None:
+    good, table, picture = tmp_path / "a.tflite", tmp_path / "needs.csv", tmp_path / "rates.svg"
+    shutil.copy(thimble.demo_model(), good)
+    (tmp_path / "b.onnx").write_bytes(b"?")
+    words = ("fitrate", str(tmp_path), "--size", "25k,2M", "--csv", str(table), "--plot", str(picture))
+    value = cli(*words, "--json").json
+    assert value["models"] == 1 and [f["model"] for f in value["failed"]] == ["b.onnx"]
+    small, large = value["sizes"]
+    assert [rung["share"] for rung in small["rungs"]][3:5] == [0.0, 1.0]  # 25k hold it from rung 4 on
+    assert large["published"] == {"before": 0.13, "after": 0.66} and small["published"] is None
+    assert [row["model"] for row in csv.DictReader(table.open())] == ["a.tflite", "b.onnx"] and picture.exists()
+    shown = cli(*words).out
+    assert "13% to 66%" in shown and "Not counted: 1" in shown and "only .tflite is imported so far" in shown
 
 
 def test_fit_json_has_the_stable_fields_and_nothing_else_is_printed(cli: Any) -> None:
@@ -66,10 +142,10 @@ def test_fit_json_has_the_stable_fields_and_nothing_else_is_printed(cli: Any) ->
     assert value["fits"] is True and value["chosen_rung"] == 0 and value["clash"] is None
 
 
-def test_fit_when_only_flash_is_short_says_so(cli: Any) -> None:
-    value = cli("fit", "demo", "--max-flash", "10k", "--json").json
+def test_fit_when_only_flash_is_short_says_so(cli: Any, small: str) -> None:
+    value = cli("fit", small, "--max-flash", "100", "--json").json
     assert value["fits"] is False
-    assert value["clash"]["flash_excess_bytes"] == value["flash_bytes"] - 10 * 1024
+    assert value["clash"]["flash_excess_bytes"] == value["flash_bytes"] - 100
     assert value["clash"]["ram_excess_bytes"] == 0
 
 
@@ -92,6 +168,9 @@ def test_a_device_without_flash_holds_the_model_in_its_ram(cli: Any) -> None:
         (("map", "demo", "--order", "no_such_order"), "--order: no_such_order cannot be read"),
         (("map", "demo", "--plot", "picture.bmp"), "picture.bmp: a picture is a .png or .svg file"),
         (("map", "demo", "--csv", "no_such_folder/map.csv"), "no_such_folder/map.csv: cannot be written"),
+        (("ladder", "demo", "--max-macs", "0.5x"), "--max-macs: '0.5x' is not a factor of at least 1"),
+        (("fitrate", "no_such_folder"), "no_such_folder: there is no such file or folder"),
+        (("fitrate", "--zoo", "--size", "much"), "--size: 'much' is not a size"),
         (("boards", "show", "no-such-board"), "no board named 'no-such-board'"),
     ],
 )
@@ -280,7 +359,7 @@ def test_run_on_an_emulated_machine(cli: Any, tmp_path: Path) -> None:
         (("run", "demo", "--input", "SHORT", "--input", "SHORT"), "2 inputs were given, the model has 1"),
         (("run", "demo", "--input", "NAN", "--float"), "not-a-number cannot be quantized"),
         (("run", "demo", "--emulate", "z80"), "no emulated machine named 'z80'"),
-        (("run", "EMPTY", "--compare"), "is a bundle; --compare and --kernels need the model"),
+        (("run", "EMPTY", "--compare"), "is a bundle; --compare, --kernels and --optimize need the model"),
     ],
 )
 def test_compile_and_run_name_what_is_wrong(cli: Any, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
@@ -311,6 +390,8 @@ def test_help_shows_examples_and_does_not_wait_for_numpy(cli: Any) -> None:
     assert "--max-ram 256k" in cli("fit", "--help").out
     assert "--package zephyr" in cli("compile", "--help").out
     assert "--emulate mps2-an386 --json" in cli("run", "--help").out
+    assert "--max-macs 1.1x" in cli("ladder", "--help").out
+    assert "thimble fitrate models/ --size 2M,4M" in cli("fitrate", "--help").out
     code = "import sys, thimble.commands.main; sys.exit('numpy' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -13,7 +13,13 @@ import pytest
 
 import thimble
 from run_tflite import ARENA, HAS_LITERT, HAS_TFLM, outputs
+from thimble import zoo
 from thimble.errors import OptionError
+from thimble.exporters.offline import with_plan
+from thimble.exporters.tflite import model_to_bytes
+from thimble.importers.tflite import parse_tflite
+from thimble.ir import Kind
+from thimble.memory import ONLINE
 from thimble.pipeline import climb, optimize
 from thimble.target import target_named
 from thimble.tflm import predict
@@ -112,3 +118,25 @@ def arena_head(path: Path) -> int:
     found = re.search(r"Arena allocation head\D*(\d+)", done.stdout + done.stderr)
     assert found, done.stderr[-500:]
     return int(found[1])
+
+
+@pytest.mark.skipif(not HAS_TFLM, reason="tflite-micro is not installed")
+@pytest.mark.parametrize(("kind", "right"), [("ADD", True), ("RESHAPE", True), ("CONV_2D", False)])
+def test_stock_tflm_takes_shared_offsets_which_only_some_kernels_bear(kind: str, right: bool, tmp_path: Path) -> None:
+    """What docs/ladder.md says of rung 3 with stock TFLM: the kernel decides whether a shared offset is right."""
+    data = model_to_bytes(zoo.build("resnet_8", resolution=16))
+    main = parse_tflite(data, "resnet_8").main
+    apart: dict[int, int] = {}
+    for tensor in main.tensors:
+        if tensor.kind is not Kind.CONSTANT:
+            apart[tensor.id] = sum(-(-main.tensors[t].nbytes // 16) * 16 for t in apart)
+    last = [op for op in main.ops if op.kind == kind][-1]
+    shared = apart | {last.outputs[0]: apart[last.inputs[0] or 0]}
+    paths = [tmp_path / "apart.tflite", tmp_path / "shared.tflite"]
+    for path, places in zip(paths, (apart, shared), strict=True):
+        offsets = [places.get(tensor.id, ONLINE) for tensor in main.tensors]
+        path.write_bytes(with_plan(data, [op.id for op in main.ops], offsets))
+    found = outputs("tflm", paths, tmp_path)
+    cases = zip(found["apart"], found["shared"], strict=True)
+    same = all(np.array_equal(a, b) for one, other in cases for a, b in zip(one, other, strict=True))
+    assert same is right

@@ -113,6 +113,12 @@ def test_every_machine_returns_the_bytes_of_the_reference(machine: str) -> None:
     assert len(measured.inferences) == 2
 
 
+@each("cortex-m0")
+def test_code_for_an_m0_takes_the_same_instructions_on_a_larger_board(machine: str) -> None:
+    small, large = (emulate(program(), inputs(), name) for name in ("microbit", machine))
+    assert [i.instructions for i in large.inferences] == [i.instructions for i in small.inferences]
+
+
 @each(*ONE_PER_ISA, "microbit")
 def test_predicted_sizes_are_those_of_the_linked_firmware(machine: str) -> None:
     measured = emulate(program(), inputs(1), machine)

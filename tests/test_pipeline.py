@@ -10,11 +10,11 @@ import pytest
 
 import thimble
 import thimble.pipeline
+from thimble.climb import tflm_plan
 from thimble.errors import InternalError
 from thimble.exporters.offline import PLAN_NAME, plan_bytes
 from thimble.lifetime import shipped_schedule
 from thimble.memory import Placement
-from thimble.pipeline import tflm_plan
 from thimble.target import TARGETS, target_named
 from thimble.tflm import predict
 from thimble.units import exact, human, parse_bytes
@@ -32,8 +32,8 @@ def test_fit_is_a_value_with_a_certificate() -> None:
 
 def test_does_not_fit_is_a_value_with_a_witness() -> None:
     model = thimble.load("demo")
-    need = thimble.fit(model, max_ram=1 << 30).ram_bytes
-    verdict = thimble.fit(model, max_ram=need - 1)
+    need = thimble.fit(model, max_ram=1 << 30, runtime="tflm").ram_bytes
+    verdict = thimble.fit(model, max_ram=need - 1, runtime="tflm")
     assert not verdict.fits and verdict.chosen is None and verdict.clash is not None
     assert verdict.clash.ram_excess == 1
     assert sum(size for _, size in verdict.clash.tensors) == thimble.memory_map(model).peak_bytes

@@ -62,7 +62,7 @@ def test_flavours_are_told_apart() -> None:
     kernels = {flavour.value: result.calls[0].kernel for flavour, result in names.items() if result is not None}
     assert kernels == {
         "portable": "conv_2d_s8",
-        "dsp": "conv_2d_s8_dsp",
+        "dsp": "conv_2d_s8_strip_dsp",
         "mve": "conv_2d_s8_mve",
         "cmsis-nn": "cmsis_nn_conv_2d",
         "cmsis-nn-mve": "cmsis_nn_conv_2d",

@@ -39,7 +39,11 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One memory of a board.
 
     `read_cycles`/`write_cycles`: core cycles per access at the board's clock, wait states included.
-    `*_energy`: picojoules per byte. `leakage`: microwatts while powered, for the whole region.
+    `line_bytes`: bytes that one such access brings in where a cache or a prefetch buffer keeps them; `cache_bytes`: of
+    that cache. Without them an access brings in `width_bits`, or a line of the core's cache (`dcache16k` among its
+    features); of an external memory one word, as timings there are given per word of a line.
+    `*_energy`: picojoules per byte. `leakage`: microwatts while powered, for the whole region. `retention`: microwatts
+    while asleep with its bytes kept; `leakage` without it.
     `bank_size`: bytes that can be switched off on their own. `external`: outside the chip's package.
     `space`: address space, for Harvard machines whose program and data addresses overlap.
     """
@@ -57,7 +61,10 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     write_cycles: Figure | None = None
     read_energy: Figure | None = None
     write_energy: Figure | None = None
+    cache_bytes: Figure | None = None
+    line_bytes: Figure | None = None
     leakage: Figure | None = None
+    retention: Figure | None = None
     bank_size: Figure | None = None
     note: str = ""
 
@@ -91,6 +98,7 @@ class Core(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     features: tuple[str, ...] = ()
     count: int = 1
     active_power: Figure | None = None  # microwatts per MHz
+    sleep_power: Figure | None = None  # microwatts between inferences, memories' retention not included
 
 
 class Accelerator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

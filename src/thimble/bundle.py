@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 import thimble
+from thimble.choose import Goal
 from thimble.emit import constants_of, emit
 from thimble.emulation.build import Bundle as Generated
 from thimble.emulation.build import sizes
@@ -39,8 +40,9 @@ CALLS_CMSIS_NN = (
     "code size and stack are not known: they are those of your CMSIS-NN too, whose folder Include must be among the "
     "include folders, and whose library must be linked"
 )
-FLAGS = ("-O2",)
-"""What the sizes of a bundle are stated for."""
+SHARE = "-DTHIMBLE_SHARE_KERNELS"
+FLAGS: tuple[tuple[str, ...], ...] = (("-O2",), ("-Os",), ("-Os", SHARE))
+"""What the compiler may be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What the bundle's own code takes, compiled with `FLAGS`; bytes.
+    """What the bundle's own code takes, compiled with `flags_of` its program; bytes.
 
     `flash_bytes` is code and constants, `static_bytes` RAM besides arena and stack, `stack_bytes` the most that `init`
     and `invoke` can need, None where the compiler does not say.
@@ -81,8 +83,24 @@ class Bundle:
     manifest: Mapping[str, Any]
 
 
+def flags_of(program: Program) -> tuple[str, ...]:
+    """Compiler flags that sizes and instructions are stated for, and that the build files set."""
+    if goal_of(program) != Goal.SIZE.value:
+        return FLAGS[0]
+    return FLAGS[2] if program.selection is not None and program.selection.shared else FLAGS[1]
+
+
+def goal_of(program: Program) -> str:
+    """What its kernels were chosen to make small."""
+    return Goal.BALANCED.value if program.selection is None else program.selection.goal
+
+
 def make_bundle(
-    program: Program, origin: Origin, cases: tuple[Case, ...] | str, notices: tuple[str, ...] = ()
+    program: Program,
+    origin: Origin,
+    cases: tuple[Case, ...] | str,
+    notices: tuple[str, ...] = (),
+    measured: Sizes | str | None = None,
 ) -> Bundle:
     """Everything that belongs to a compiled program.
 
@@ -91,12 +109,12 @@ def make_bundle(
         origin: where it comes from and what for.
         cases: of the self-test, or why there is none.
         notices: what the reader of the manifest should know besides.
+        measured: its `linked_sizes`, if they are known already.
     """
     tested = () if isinstance(cases, str) else cases
     sources = emit(program)
-    measured: Sizes | str = CALLS_CMSIS_NN
-    if not origin.flavour.calls_cmsis_nn:
-        measured = measured_sizes(Generated(interface_of(program), sources), origin.target)
+    if measured is None:
+        measured = linked_sizes(program, origin.flavour, origin.target)
     notices += tuple(text for text in (cases, measured) if isinstance(text, str))
     sources |= selftest_files(program, tested) if tested else {}
     words = {
@@ -105,7 +123,7 @@ def make_bundle(
         "arena_bytes": str(program.arena_bytes),
         "alignment": str(program.arenas[0].alignment),
     }
-    files = packaged(origin.package, sources, words)
+    files = packaged(origin.package, sources, words, flags_of(program))
     described = manifest(program, origin, None if isinstance(measured, str) else measured, notices)
     described["sources"] = _host_sources(program, origin.package)
     described["files"] = sorted([*files, MANIFEST, "README.md"])
@@ -114,11 +132,23 @@ def make_bundle(
     return Bundle(program, dict(sorted(files.items())), described)
 
 
-def measured_sizes(generated: Generated, target: str) -> Sizes | str:
+def linked_sizes(program: Program, flavour: Flavour, target: str) -> Sizes | str:
+    """Sizes of a program's code linked for a target; or why they are not known."""
+    if flavour.calls_cmsis_nn:
+        return CALLS_CMSIS_NN
+    return measured_sizes(Generated(interface_of(program), emit(program)), target, flags_of(program))
+
+
+def constant_bytes(program: Program) -> int:
+    """Bytes of the arrays in flash."""
+    return sum(len(constant.data) for constant in constants_of(program).values())
+
+
+def measured_sizes(generated: Generated, target: str, flags: tuple[str, ...]) -> Sizes | str:
     """Sizes of the code linked for a target; or why they are not known."""
     try:
         with tempfile.TemporaryDirectory(prefix="thimble-") as folder:
-            footprint, stack = sizes(Path(folder), generated, machine_for(target), flags=FLAGS)
+            footprint, stack = sizes(Path(folder), generated, machine_for(target), flags=flags)
     except OptionError as error:
         return f"code size and stack are not known: {error}"
     return Sizes(
@@ -147,7 +177,9 @@ def manifest(program: Program, origin: Origin, taken: Sizes | None, notices: tup
         "rung": origin.rung,
         "package": origin.package,
         "keep_inputs": origin.keep_inputs,
-        "flags": list(FLAGS),
+        "flags": list(flags_of(program)),
+        "optimize": goal_of(program),
+        **_selection(program),
         "arena_bytes": program.arena_bytes,
         "arena_alignment": program.arenas[0].alignment,
         "constant_bytes": constant_bytes,
@@ -158,7 +190,7 @@ def manifest(program: Program, origin: Origin, taken: Sizes | None, notices: tup
         "ram_bytes": ram,
         "ram_limit_bytes": origin.limits.ram,
         "flash_limit_bytes": origin.limits.flash,
-        "macs": program.graph.macs(),
+        "macs": program.macs,
         "inputs": [asdict(port) for port in interface.inputs],
         "outputs": [asdict(port) for port in interface.outputs],
         "tensors": _tensors(program, origin.keep_inputs),
@@ -235,6 +267,28 @@ def _bytes_of(step: Step) -> dict[str, Any]:
     }
 
 
+def _selection(program: Program) -> dict[str, Any]:
+    """Which operators got which kernels, and how many instructions these were taken to execute."""
+    found = program.selection
+    if found is None:
+        return {"instructions": None, "instructions_from": None, "selection": []}
+    labels = [op.label for op in program.graph.ops]
+    parts = [
+        {
+            "operators": [labels[op] for op in part.ops],
+            "kernels": list(part.kernels),
+            "work_space_bytes": part.work_space,
+            "instructions": part.instructions,
+        }
+        for part in found.parts
+    ]
+    return {
+        "instructions": sum(part.instructions for part in found.parts),
+        "instructions_from": f"counted on {found.machine}" if found.machine else f"estimated for {found.core}",
+        "selection": parts,
+    }
+
+
 def _weights(program: Program) -> list[dict[str, Any]]:
     return [
         {"symbol": c.symbol, "bytes": len(c.data), "type": c.ctype, "what": c.what}
@@ -306,6 +360,7 @@ class Written(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    flags: tuple[str, ...] = FLAGS[0]
 
     @property
     def interface(self) -> Interface:
@@ -327,6 +382,8 @@ def read_manifest(folder: Path) -> Written:
         raise OptionError(f"{path}: is not a manifest of Thimble's: {error}") from None
     if found.format != FORMAT:
         raise OptionError(f"{path}: format {found.format} is not known to this version, which writes {FORMAT}")
+    if found.flags not in FLAGS:
+        raise OptionError(f"{path}: flags {' '.join(found.flags)} are not known to this version")
     if not found.name.isidentifier() or not all(_inside(folder, name) for name in (*found.sources, *found.files)):
         raise OptionError(f"{path}: names files outside of the bundle")
     for port in (*found.inputs, *found.outputs):

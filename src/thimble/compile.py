@@ -1,28 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model to Program: the stages of the compiler in order, each checked by its verifier.
 
-Model ─compilable→ Graph ─optimal_order→ Schedule ─lowered→ calls ─arena_problem, pack→ Solution ─assembled→ Program
+Model ─compilable→ Graph ─optimal_order→ Schedule ─variants→ units ─front: arena_problem, pack→ the goal's best plan
+      ─assembled→ Program
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 
-from thimble.arena import arena_problem
+from thimble.choose import (
+    Goal,
+    Point,
+    Variant,
+    code_bytes,
+    core_of,
+    counted,
+    directions,
+    estimated,
+    front,
+    needs,
+    only,
+    problem_of,
+    smallest,
+    variants,
+)
 from thimble.condense import condensed
 from thimble.emit import identifier
 from thimble.errors import InternalError, OptionError
 from thimble.ir import Graph, Model, OpId
-from thimble.kernel import Flavour
+from thimble.kernel import Choice, Flavour
 from thimble.lifetime import shipped_schedule
 from thimble.lower import ALIGNMENT, Slot, Unit, assembled, lowered, traits_of
 from thimble.memory import Infeasible, Problem, Schedule, Solution
-from thimble.pack import pack
-from thimble.program import Program
+from thimble.pack import DEFAULT_BUDGET, pack
+from thimble.program import Part, Program, Selection
+from thimble.recompute import front as patched
 from thimble.rewrites import compilable
 from thimble.schedule import optimal_order
-from thimble.streaming import LONGEST, Segment, partitions, turned
+from thimble.streaming import LONGEST, Segment, partitions
 from thimble.target import Target
 from thimble.tflm.planner import Request, greedy
 from thimble.verify import verify_graph, verify_schedule
@@ -31,8 +50,10 @@ from thimble.verify_program import verify_program
 
 DEFAULT_RUNG = 2
 """The last rung that costs no instructions."""
-HIGHEST_RUNG = 5
-_QUICK = 2_000  # search nodes for each try of a kernel that needs work space
+HIGHEST_RUNG = 6
+DEFAULT_MAX_MACS = 1.15
+"""Multiply-accumulates that rung 6 may execute at most, relative to the model's."""
+_QUICK = 2_000  # search nodes of the packer per selection of kernels; the one that is taken is packed thoroughly
 
 
 def flavour_of(target: Target) -> Flavour:
@@ -42,103 +63,159 @@ def flavour_of(target: Target) -> Flavour:
     return Flavour.DSP if target.dsp else Flavour.PORTABLE
 
 
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Counts the instructions of each step of a program by running it on an emulated machine."""
+
+    machine: str
+    count: Callable[[Program], Sequence[int]]
+
+
 def compile_model(
-    model: Model, *, flavour: Flavour, rung: int = DEFAULT_RUNG, name: str | None = None, keep_inputs: bool = False
+    model: Model,
+    *,
+    flavour: Flavour,
+    rung: int = DEFAULT_RUNG,
+    name: str | None = None,
+    keep_inputs: bool = False,
+    optimize: Goal | None = Goal.BALANCED,
+    core: str | None = None,
+    meter: Meter | None = None,
+    max_macs: float = DEFAULT_MAX_MACS,
 ) -> Program:
-    """The program of a model's main graph, verified.
+    """The program of a model's main graph, verified, with the choice of its kernels.
 
     Args:
         model: from `pipeline.load`.
-        flavour: which instructions the kernels may use.
+        flavour: which instructions the kernels may use. Operators may get weaker kernels that need less work space.
         rung: 0 the file's order and TFLM's greedy planner, 1 the order of least peak, 2 the least arena as well,
             3 results in place of operands that die, 4 results that start within their dying operands, 5 segments that
-            run row by row. On rung 4 an operator gets the flavour's kernels only if their work space does not make the
-            arena larger.
+            run row by row, 6 parts of segments that are computed again rather than kept.
         name: prefix of all C names; the model's without it.
         keep_inputs: the caller's inputs survive the inference.
+        optimize: what the choice of kernels is to make small; None: no choice, the flavour's best kernels.
+        core: whose instructions are estimated; None for one that the flavour is made for.
+        meter: counts instructions in place of the estimate; it is asked once per level of work space.
+        max_macs: multiply-accumulates that rung 6 may execute, relative to the model's; at least 1.
 
     Raises:
         UnsupportedOperatorError: an operator cannot be compiled; the message names it.
-        OptionError: no such rung.
+        OptionError: no such rung, or a limit below 1.
     """
+    if not max_macs >= 1:
+        raise OptionError(f"--max-macs {max_macs:g}: a model needs 1x its multiply-accumulates; write 1.1x or more")
     if not 0 <= rung <= HIGHEST_RUNG:
         raise OptionError(f"--rung {rung}: rungs 0 to {HIGHEST_RUNG} can be compiled")
     graph = compilable(model)
     verify_graph(graph)
-    schedules = [shipped_schedule(graph)]
+    schedule = shipped_schedule(graph)
     if rung:
-        best = optimal_order(graph, scratch=_scratch(graph, flavour), keep_inputs=keep_inputs, alignment=ALIGNMENT)
-        schedules = [best] if best.order != schedules[0].order else schedules
-    plans = [
-        _planned(graph, units, rung, keep_inputs, schedule)
-        for schedule in schedules
-        for segments in _segments(graph, schedule, flavour, rung, keep_inputs)
-        for units in _units(graph, segments, flavour, rung, keep_inputs)
-    ]
-    best_plan = min(plans, key=lambda plan: plan.solution.height)
-    program = assembled(
-        identifier(name or model.name), graph, best_plan.schedule, best_plan.units, best_plan.slots, best_plan.solution
-    )
+        scratch = _scratch(graph, flavour, optimize)
+        best = optimal_order(graph, scratch=scratch, keep_inputs=keep_inputs, alignment=ALIGNMENT)
+        schedule = best if best.order != schedule.order else schedule
+    verify_schedule(graph, schedule)
+    frame = _Frame(identifier(name or model.name), graph, schedule, rung, keep_inputs, max_macs)
+    core = core_of(flavour, core)
+    point, shared = _best(frame, flavour, optimize, partial(_counts, frame, core, meter))
+    plan = min(_placed(frame, point.plan.units, DEFAULT_BUDGET), point.plan, key=lambda p: p.solution.height)
+    verify_solution(plan.problem, plan.solution)
+    program = _assembled(frame, plan)
     verify_program(program)
-    return program
+    parts = tuple(map(_part, plan.units, point.counts))
+    goal = (optimize or Goal.SPEED).value
+    return replace(program, selection=Selection(goal, core, None if meter is None else meter.machine, parts, shared))
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is settled before kernels are chosen."""
+
+    name: str
+    graph: Graph
+    schedule: Schedule
+    rung: int
+    keep_inputs: bool
+    max_macs: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """Units with their places."""
 
-    schedule: Schedule
     units: tuple[Unit, ...]
+    problem: Problem
     slots: tuple[Slot, ...]
     solution: Solution
 
 
-def _planned(graph: Graph, units: tuple[Unit, ...], rung: int, keep_inputs: bool, schedule: Schedule) -> _Plan:
-    verify_schedule(graph, schedule)
-    problem, slots = arena_problem(graph, units, keep_inputs=keep_inputs, merge=rung >= 3, split=rung >= 5)
-    solution = pack(condensed(problem)) if rung >= 2 else _greedy(problem)
+def _best(
+    frame: _Frame, flavour: Flavour, goal: Goal | None, count: Callable[[tuple[Unit, ...]], Sequence[int]]
+) -> tuple[Point[_Plan], bool]:
+    """The plan that serves the goal best, of all segments and kernels; and whether calls share kernels."""
+    found: Point[_Plan] | None = None
+    shared = False
+    wanted = Goal.RAM if frame.rung == 4 and goal is Goal.BALANCED else goal or Goal.SPEED
+    for segments in _segments(frame, flavour):
+        table = variants(frame.graph, segments, flavour, all_flavours=goal is Goal.SIZE)
+        if goal is None:
+            table = tuple(options[:1] for options in table)
+        counts = counted(table, count)
+        if goal is Goal.SIZE:
+            chosen, shared = smallest(table, counts, code_bytes())
+            table, counts = only(chosen, table, counts)
+        need = needs(frame.graph, table, keep_inputs=frame.keep_inputs, rung=frame.rung)
+        found = front(table, counts, need, wanted.score, partial(_planned, frame), found)
+    assert found is not None
+    return found, shared
+
+
+def _segments(frame: _Frame, flavour: Flavour) -> Iterator[tuple[Segment, ...]]:
+    """Operators as a whole up to rung 3, each row by row on rung 4, runs of them on rung 5, with patches on rung 6."""
+    order = frame.schedule.order
+    if frame.rung <= 3:
+        yield tuple(Segment((op,)) for op in order)
+        return
+    longest = 1 if frame.rung == 4 else LONGEST
+    for leanest in (None, 0):  # kernels with little work space make other segments worthwhile
+        choices = {op: Choice(flavour, leanest) for op in order}
+        traits = traits_of(frame.graph, flavour, choices)
+        for parts in partitions(frame.graph, order, longest=longest, keep_inputs=frame.keep_inputs, traits=traits):
+            yield parts
+            if frame.rung >= 6 and leanest is not None:
+                most = int((frame.max_macs - 1) * frame.graph.macs())
+                points = patched(frame.graph, parts, traits=traits, keep_inputs=frame.keep_inputs, most=most)
+                yield from list(points)[-1:]
+
+
+def _counts(frame: _Frame, core: str, meter: Meter | None, units: tuple[Unit, ...]) -> tuple[int, ...]:
+    """Instructions of every unit, estimated or measured."""
+    if meter is None:
+        return estimated(frame.graph, units, core)
+    steps = iter(meter.count(_assembled(frame, _placed(frame, units))))
+    return tuple(sum(islice(steps, sum(map(len, unit.calls)))) for unit in units)
+
+
+def _part(unit: Unit, instructions: int) -> Part:
+    kernels = tuple(call.kernel for calls in unit.calls for call in calls)
+    return Part(unit.segment.ops, kernels, unit.scratch, instructions)
+
+
+def _planned(frame: _Frame, selected: Sequence[Variant]) -> tuple[int, _Plan]:
+    """Bytes of the arena, and what is where in it, for the best directions of rows."""
+    plan = min((_placed(frame, units) for units in directions(selected)), key=lambda plan: plan.solution.height)
+    return plan.solution.height, plan
+
+
+def _placed(frame: _Frame, units: tuple[Unit, ...], budget: int = _QUICK) -> _Plan:
+    problem, slots = problem_of(frame.graph, units, keep_inputs=frame.keep_inputs, rung=frame.rung)
+    solution = pack(condensed(problem), budget=budget) if frame.rung >= 2 else _greedy(problem)
     if isinstance(solution, Infeasible):
         raise InternalError("an arena without a capacity cannot be too small")
-    verify_solution(problem, solution)
-    return _Plan(schedule, units, slots, solution)
+    return _Plan(units, problem, slots, solution)
 
 
-def _units(
-    graph: Graph, segments: tuple[Segment, ...], flavour: Flavour, rung: int, keep_inputs: bool
-) -> Iterator[tuple[Unit, ...]]:
-    """The kernels to be tried: the flavour's, and on rung 4 also those of them that fit beside the tensors."""
-    fast = lowered(graph, segments, flavour)
-    yield fast
-    if rung != 4 or flavour is Flavour.PORTABLE:
-        return
-    chosen = list(lowered(graph, segments, Flavour.PORTABLE))
-    least = pack(arena_problem(graph, chosen, keep_inputs=keep_inputs, merge=True)[0])
-    for number in sorted(range(len(fast)), key=lambda n: fast[n].scratch):
-        trial = [*chosen[:number], fast[number], *chosen[number + 1 :]]
-        found = pack(arena_problem(graph, trial, keep_inputs=keep_inputs, merge=True)[0], budget=_QUICK)
-        if isinstance(found, Solution) and isinstance(least, Solution) and found.height <= least.height:
-            chosen = trial
-    yield tuple(chosen)
-
-
-def _segments(
-    graph: Graph, schedule: Schedule, flavour: Flavour, rung: int, keep_inputs: bool
-) -> Iterator[tuple[Segment, ...]]:
-    """Operators as a whole up to rung 3, each row by row on rung 4, runs of them on rung 5; to be tried in turn.
-
-    A result that is computed from its first row lies below its operand, one computed from the last row above; where
-    they take turns, a chain of operators does not creep through memory.
-    """
-    if rung <= 3:
-        yield tuple(Segment((op,)) for op in schedule.order)
-        return
-    traits = traits_of(graph, flavour)
-    longest = 1 if rung == 4 else LONGEST
-    for up in partitions(graph, schedule.order, longest=longest, keep_inputs=keep_inputs, traits=traits):
-        down = turned(graph, up)
-        yield up
-        yield tuple(pair[number % 2] for number, pair in enumerate(zip(up, down, strict=True)))
-        yield tuple(pair[number % 2] for number, pair in enumerate(zip(down, up, strict=True)))
+def _assembled(frame: _Frame, plan: _Plan) -> Program:
+    return assembled(frame.name, frame.graph, frame.schedule, plan.units, plan.slots, plan.solution)
 
 
 def _greedy(problem: Problem) -> Solution:
@@ -152,7 +229,8 @@ def _greedy(problem: Problem) -> Solution:
     return Solution(offsets, height, 0, "tflm-greedy")
 
 
-def _scratch(graph: Graph, flavour: Flavour) -> dict[OpId, int]:
+def _scratch(graph: Graph, flavour: Flavour, goal: Goal | None) -> dict[OpId, int]:
     """Work space per operator, the largest of its calls."""
-    units = lowered(graph, [Segment((op.id,)) for op in graph.ops], flavour)
+    least = {op.id: Choice(flavour, 0) for op in graph.ops} if goal is Goal.RAM else {}
+    units = lowered(graph, [Segment((op.id,)) for op in graph.ops], flavour, least)
     return {unit.segment.ops[0]: unit.scratch for unit in units}

@@ -21,7 +21,7 @@ from thimble.emit import emit
 from thimble.emulation.build import Bundle, Firmware, build, sizes
 from thimble.emulation.elf import Footprint
 from thimble.emulation.machines import AVR_DATA, MACHINES, Machine, machine_for, machine_named
-from thimble.emulation.run import INIT, INVOKE, STEP, Outside, Trace, Window, run, steps_of
+from thimble.emulation.run import INIT, INVOKE, STEP, Accesses, Outside, Trace, Window, run, steps_of
 from thimble.errors import InternalError, OptionError
 from thimble.host import Interface, interface_of
 from thimble.ir import Array
@@ -33,12 +33,14 @@ class Inference:
     """One call of `invoke`: instructions, cycles where the emulator has them, and instructions per step if asked for.
 
     `steps[k]` is what was executed from before step k to before the next one. The call itself counts: a few
-    instructions.
+    instructions. `accesses` are those of the call, `step_accesses` those of each step.
     """
 
     instructions: int
     cycles: int | None
     steps: tuple[int, ...] = ()
+    accesses: Accesses = field(default_factory=Accesses)
+    step_accesses: tuple[Accesses, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,16 @@ class Measurement:
     def steps(self) -> tuple[int, ...]:
         """Instructions per step of the first inference, if they were asked for."""
         return self.inferences[0].steps
+
+    @property
+    def accesses(self) -> Accesses:
+        """Words that the first inference read and wrote, by memory, if accesses were recorded."""
+        return self.inferences[0].accesses
+
+    @property
+    def step_accesses(self) -> tuple[Accesses, ...]:
+        """The same per step, if asked for."""
+        return self.inferences[0].step_accesses
 
 
 def emulate(
@@ -213,17 +225,35 @@ def _outputs(interface: Interface, data: bytes, count: int) -> Iterator[tuple[Ar
 
 def _inferences(trace: Trace, firmware: Firmware, machine: Machine) -> tuple[Inference, ...]:
     steps = 1 + max((step for _, step in steps_of(firmware)), default=-1)
-    found: list[tuple[int, int, list[int]]] = []
-    for segment, instructions, cycles in trace.segments:
+    found: list[_Counts] = []
+    for (segment, instructions, cycles), accesses in zip(trace.segments, trace.accesses, strict=True):
         if segment == INVOKE:
-            found.append((instructions, cycles, [0] * steps))
+            found.append(_Counts([0] * steps, [Accesses()] * steps))
         elif segment >= STEP:
-            before, cycles_before, counts = found.pop()
-            counts[segment - STEP] += instructions
-            found.append((before + instructions, cycles_before + cycles, counts))
+            found[-1].steps[segment - STEP] += instructions
+            found[-1].step_accesses[segment - STEP] += accesses
+        if segment == INVOKE or segment >= STEP:
+            found[-1].instructions += instructions
+            found[-1].cycles += cycles
+            found[-1].accesses += accesses
     if not found:
         raise InternalError("the emulator recorded no inference")
-    return tuple(Inference(n, cycles if machine.isa == "avr" else None, tuple(counts)) for n, cycles, counts in found)
+    avr = machine.isa == "avr"
+    return tuple(
+        Inference(f.instructions, f.cycles if avr else None, tuple(f.steps), f.accesses, tuple(f.step_accesses))
+        for f in found
+    )
+
+
+@dataclass(slots=True)
+class _Counts:
+    """An inference being read."""
+
+    steps: list[int]
+    step_accesses: list[Accesses]
+    instructions: int = 0
+    cycles: int = 0
+    accesses: Accesses = field(default_factory=Accesses)
 
 
 def _stack_bytes(trace: Trace, pointer: int, machine: Machine) -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
 from typing import Literal, get_args
@@ -54,13 +54,17 @@ def package_named(name: str) -> Package:
     raise OptionError(f"--package {name}: there are {', '.join(PACKAGES)}")
 
 
-def packaged(package: Package, sources: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
+def packaged(
+    package: Package, sources: Mapping[str, str], words: Mapping[str, str], flags: Sequence[str] = ("-O2",)
+) -> dict[str, str]:
     """The files of a package, by path.
 
     Args:
         package: for which build system.
         sources: C files by path; with or without a self-test.
         words: `name` and `NAME`, which are C identifiers, `arena_bytes` and `alignment`.
+        flags: of the compiler for the network's code, an optimization level and perhaps definitions. An Arduino library
+            cannot set any; definitions go into its source.
     """
     name = words["name"]
     tested = f"{name}_selftest.c" in sources
@@ -68,7 +72,16 @@ def packaged(package: Package, sources: Mapping[str, str], words: Mapping[str, s
     kept = {path: text for path, text in sources.items() if package in _HAVE_MAIN or not path.endswith("_main.c")}
     files = {f"{folder}{path}": text for path, text in kept.items()}
     files[f"{name}.ld"] = _filled("linker.ld", words)
-    return dict(sorted((files | _MAKERS[package](words, tested)).items()))
+    defined = "".join(f"#define {flag[2:]}\n" for flag in flags[1:])
+    if package == "arduino" and defined:
+        files[f"{folder}{name}.c"] = defined + files[f"{folder}{name}.c"]
+    set_in_files = {
+        "optimize": flags[0],
+        "flags": " ".join(flags),
+        "share": "ON" if defined else "OFF",
+        "y_or_n": "y" if defined else "n",
+    }
+    return dict(sorted((files | _MAKERS[package]({**words, **set_in_files}, tested)).items()))
 
 
 _HAVE_MAIN = ("cmake", "zephyr")  # the others' frameworks have a main of their own

@@ -137,18 +137,27 @@ def _demand(
 
 def extra_macs(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None]) -> int:
     """Multiply-accumulates beyond those of computing every row and column once."""
-    strips, extra = strip_columns(graph, patch), 0
-    rows = [0] * len(patch.ops)
-    for turn in range(turns(graph, patch)):
-        for place, (first, end) in enumerate(_needed(graph, patch, rules, turn)[1:]):
-            rows[place] += end - first
+    strips, rows, extra = strip_columns(graph, patch), _rows_computed(graph, patch, rules), 0
     for place, op in enumerate(patch.ops):
         item = graph.ops[op]
         _, height, width, _ = graph.results(item)[0].shape
         columns = sum(spans[place + 1][1] - spans[place + 1][0] for spans in strips)
         macs = item.attrs.macs(graph.operands(item), graph.results(item))
-        extra += macs * (rows[place] * columns - height * width) // (height * width)
+        extra += macs * (rows[op] * columns - height * width) // (height * width)
     return extra
+
+
+def row_rates(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None]) -> dict[OpId, float]:
+    """Rows that each operator computes, relative to its result's height."""
+    return {op: rows / _height(graph, op) for op, rows in _rows_computed(graph, patch, rules).items()}
+
+
+def _rows_computed(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None]) -> dict[OpId, int]:
+    rows = dict.fromkeys(patch.ops, 0)
+    for turn in range(turns(graph, patch)):
+        for op, (first, end) in zip(patch.ops, _needed(graph, patch, rules, turn)[1:], strict=True):
+            rows[op] += end - first
+    return rows
 
 
 def strip_of(op: Op, tensors: tuple[Tensor | None, ...], result: Tensor, columns: tuple[Span, Span]) -> Op:

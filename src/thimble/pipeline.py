@@ -10,41 +10,48 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from thimble.board import load_board
-from thimble.bundle import Bundle, Origin, make_bundle, owned_files, read_manifest, stored_sources
-from thimble.compile import DEFAULT_RUNG, compile_model, flavour_of
+from thimble.bundle import FLAGS, Bundle, Origin, flags_of, make_bundle, owned_files, read_manifest, stored_sources
+from thimble.choose import Goal, goal_named
+from thimble.climb import Compiler, Step, Watch, build, climb, packed_step, scratch_of, unwatched
+from thimble.compile import DEFAULT_RUNG, Meter, compile_model, flavour_of
 from thimble.emit import identifier
 from thimble.emulate import Bundle as Generated
 from thimble.emulate import emulate, emulate_bundle
 from thimble.emulation.machines import machine_named
-from thimble.errors import InternalError, ModelError, OptionError
+from thimble.errors import InternalError, ModelError, OptionError, ThimbleError
 from thimble.execute import Executor
 from thimble.exporters.offline import with_plan
 from thimble.files import write_atomically, write_folder
+from thimble.fitrate import Needs, model_files, needs
+from thimble.front import Point
+from thimble.front import ladder as priced
 from thimble.host import HostBundle, HostProgram, interface_of
 from thimble.importers.tflite import parse_tflite, read_tflite
 from thimble.inference import Outcome, arrays_for, compared, host_flags, run_on_host
-from thimble.ir import Graph, Model, OpId, short_name
+from thimble.ir import Graph, Model
+from thimble.judge import cheapest, judge
 from thimble.kernel import Flavour
-from thimble.ladder import Clash, Limits, Rung, Verdict, within
+from thimble.ladder import Limits, Runtime, Verdict
 from thimble.lifetime import read_order, shipped_schedule
 from thimble.mapping import MemoryMap, map_memory
-from thimble.memory import Placement, Plan, Schedule, Scratch
+from thimble.memory import Schedule
 from thimble.packaging import package_named
+from thimble.program import Program
 from thimble.selftest import expected
 from thimble.target import Target, target_named
-from thimble.tflm import Allocation, predict
-from thimble.tflm.code_size import runtime_flash
-from thimble.tflm.dropin import DropIn, improve, reorder
-from thimble.tflm.planner import has_plan
-from thimble.verify import verify_graph, verify_plan, verify_schedule
+from thimble.tflm import predict
+from thimble.tflm.dropin import DropIn, improve
+from thimble.verify import verify_graph, verify_schedule
 
 QUIET = ("-w",)  # a user's compiler may know warnings that ours does not
 DEFAULT_TARGET = "cortex-m4"
+ACCELERATOR = "npu"  # reference kernels, which need no work space: what is counted is weights and activations
 PORTABLE = ("cortex-m4", "cortex-m55", "host")  # the three kinds of kernels that TFLM has: one file serves all
 
 
@@ -95,7 +102,7 @@ def memory_maps(
     model: Model, *, order: str = "shipped", target: str | None = None, keep_inputs: bool = False
 ) -> tuple[MemoryMap, ...]:
     """The maps of all graphs of a model, the main one first; `order` is for the main graph."""
-    scratch = _scratch(predict(model, target_named(target))) if target is not None else {}
+    scratch = scratch_of(predict(model, target_named(target))) if target is not None else {}
     schedules = [_schedule(model.main, order), *(shipped_schedule(graph) for graph in model.graphs[1:])]
     maps = []
     for index, (graph, schedule) in enumerate(zip(model.graphs, schedules, strict=True)):
@@ -130,8 +137,10 @@ def fit(
     max_ram: int | None = None,
     max_flash: int | None = None,
     target: str | None = None,
+    runtime: Runtime | None = None,
+    all_rungs: bool = False,
 ) -> Verdict:
-    """Say whether the model fits.
+    """Say whether the model fits, and at which price.
 
     Args:
         model: from `load`.
@@ -139,41 +148,16 @@ def fit(
         max_ram: bytes of RAM, instead of a board's or below it.
         max_flash: likewise for flash.
         target: core whose kernels run the model; None for the board's, else "cortex-m4".
+        runtime: "tflm" or "thimble" (compiled code); None for the cheapest of both.
+        all_rungs: compute the rungs above the chosen one too.
 
     Raises:
         OptionError: neither a board nor a limit is given, or no such target.
         BoardError: no such board, or a board file that is not sound.
+        UnsupportedOperatorError: `runtime` is "thimble", and an operator cannot be compiled.
     """
     device, limits, core = device_of(board, max_ram, max_flash, target)
-    return judge(model, climb(model, core), device, limits, core)
-
-
-def judge(model: Model, steps: tuple[Step, ...], device: str, limits: Limits, core: Target) -> Verdict:
-    """Pick the first rung that fits the limits, and say what is in the way where none does."""
-    rungs = tuple(step.rung for step in steps)
-    shipped = steps[0].allocation
-    memory = map_memory(model.main, shipped_schedule(model.main), _main_scratch(shipped))
-    code, code_notice = runtime_flash(model, core)
-    flash_bytes = model.size_bytes + code
-    beside = flash_bytes if limits.shared else 0  # what the RAM holds besides the arena
-    chosen = next((r for r in rungs if within(r.ram_bytes + beside, limits.ram)), None)
-    best = chosen or min(rungs, key=lambda r: r.ram_bytes)
-    ram_bytes = best.ram_bytes + beside
-    fits = chosen is not None and within(flash_bytes, limits.flash)
-    peak = memory.peak
-    return Verdict(
-        device=device,
-        target=core.name,
-        limits=limits,
-        rungs=rungs,
-        chosen=chosen if fits else None,
-        ram_bytes=ram_bytes,
-        flash_bytes=flash_bytes,
-        peak_operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
-        why=memory.why(),
-        clash=None if fits else _clash(memory, ram_bytes, flash_bytes, limits),
-        notices=model.notices + shipped.notices + code_notice,
-    )
+    return judge(model, climb(model, core), device, limits, core, runtime=runtime, all_rungs=all_rungs)
 
 
 def device_of(
@@ -191,73 +175,71 @@ def device_of(
     return found.title, Limits(ram, flash, shared=flash is None), target_named(target or found.target)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A rung with what reaches it: the order, and TFLM's memory; `offsets` if a plan goes into the file."""
+def ladder(
+    model: Model,
+    *,
+    board: str | None = None,
+    target: str | None = None,
+    kernels: str | None = None,
+    machine: str | None = None,
+    max_macs: float | None = None,
+    keep_inputs: bool = False,
+    watch: Watch = unwatched,
+) -> tuple[str, tuple[Point, ...]]:
+    """What less memory costs: the core that is compiled for, and every rung as C code.
 
-    rung: Rung
-    schedule: Schedule
-    allocation: Allocation
-    offsets: tuple[int, ...] | None = None
+    Args:
+        model: from `load`.
+        board: whose core is compiled for.
+        target: the core, if not the board's or the machine's; without all of them "cortex-m4".
+        kernels: as for `compile_bundle`.
+        machine: an emulated machine that counts the instructions of one inference per rung.
+        max_macs: the most multiply-accumulates, relative to the model's.
+        keep_inputs: the caller's inputs survive the inference.
+        watch: is told about progress.
 
-
-def climb(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[Step, ...]:
-    """Rungs 0 to 2 for stock TFLM on a target, each plan verified.
-
-    With `keep_inputs` the last one leaves the caller's inputs alone, which TFLM by itself (the first two) does not.
+    Raises:
+        OptionError: an argument makes no sense, or a tool is missing.
+        UnsupportedOperatorError: an operator cannot be compiled.
     """
-    start = time.perf_counter()
-    order, shipped = shipped_schedule(model.main), _shipped(model, target)
-    steps = [Step(_rung(0, "shipped", shipped, shipped.lower_bound_bytes, start), order, shipped)]
-
-    start = time.perf_counter()
-    best, reordered = reorder(model, target, keep_inputs=keep_inputs)
-    if best.method != "shipped" or not has_plan(model):
-        verify_plan(tflm_plan(model, best, reordered))
-    bound = shipped.lower_bound_bytes if best.lower_bound is None else best.lower_bound
-    steps.append(Step(_rung(1, "reorder", reordered, bound, start), best, reordered))
-
-    start = time.perf_counter()
-    packed = improve(model, (target,), keep_inputs=keep_inputs)
-    steps.append(_packed_step(model, packed, 0, bound, start))
-    return tuple(steps)
+    own = None if machine is None else machine_named(machine).target
+    core = _compiled_for(board, target)[1] if board or target else target_named(own or DEFAULT_TARGET)
+    if own not in (None, core.name):
+        raise OptionError(f"--emulate {machine}: is a {own}, not a {core.name}")
+    flavour = _flavour(kernels, core)
+    if machine is not None and flavour.calls_cmsis_nn:
+        raise OptionError("--kernels cmsis-nn: there is no CMSIS-NN here to run it with")
+    points = priced(model, core, flavour, max_macs=max_macs, machine=machine, keep_inputs=keep_inputs, watch=watch)
+    return core.name, points
 
 
-def _shipped(model: Model, target: Target) -> Allocation:
-    """Rung 0, verified. A plan that the file itself brings is not ours: what is wrong with it is a notice."""
-    allocation = predict(model, target)
-    plan = tflm_plan(model, shipped_schedule(model.main), allocation)
-    if not has_plan(model):
-        verify_plan(plan)
-        return allocation
-    try:
-        verify_plan(plan)
-    except InternalError as fault:
-        text = f"the file's own memory plan shares bytes in a way that only its operators can know to be right: {fault}"
-        return replace(allocation, notices=(*allocation.notices, text))
-    return allocation
+def fit_rates(paths: Sequence[str], *, zoo: bool = False, watch: Watch = unwatched) -> tuple[Needs, ...]:
+    """What models need of a memory that holds weights and activations, rung by rung.
 
+    Args:
+        paths: model files, and folders with model files.
+        zoo: the zoo's architectures too, with their default options.
+        watch: is told about progress.
 
-def _packed_step(model: Model, packed: DropIn, which: int, bound: int, start: float) -> Step:
-    allocation = packed.allocations[which]
-    if packed.offsets is not None or not has_plan(model):
-        verify_plan(tflm_plan(model, packed.schedule, allocation))
-    return Step(_rung(2, "pack", allocation, bound, start), packed.schedule, allocation, packed.offsets)
+    Raises:
+        OptionError: there is nothing at a path, or no model is asked for.
+    """
+    from thimble import zoo as architectures
 
-
-def _rung(number: int, name: str, allocation: Allocation, bound: int, start: float) -> Rung:
-    arena = allocation.nonpersistent_bytes
-    return Rung(
-        rung=number,
-        name=name,
-        arena_bytes=arena,
-        lower_bound_bytes=min(bound, arena),  # TFLM lets go of an unread input one step earlier than the search does
-        extra_macs_ratio=0.0,
-        seconds=round(time.perf_counter() - start, 3),
-        persistent_bytes=allocation.persistent_bytes,
-        total_bytes=allocation.total_bytes,
-        ram_bytes=allocation.smallest_arena_bytes,
-    )
+    items: list[Path | str] = [*model_files(paths), *(architectures.names() if zoo else ())]
+    if not items:
+        raise OptionError("give model files or folders, or --zoo")
+    found = []
+    for done, item in enumerate(items):
+        name = item if isinstance(item, str) else item.name
+        watch(done, len(items), name)
+        try:
+            model = architectures.build(item) if isinstance(item, str) else load(item)
+        except (ThimbleError, InternalError) as error:
+            found.append(Needs(name, 0, (), f"cannot be read: {error}"))
+        else:
+            found.append(replace(needs(model, target_named(ACCELERATOR)), name=name))
+    return tuple(found)
 
 
 def optimize(
@@ -291,7 +273,7 @@ def optimize(
     for which, core in enumerate(cores):
         shipped, _, alone = climb(model, core, keep_inputs=keep_inputs)
         start = time.perf_counter()
-        written = _packed_step(model, packed, which, alone.rung.lower_bound_bytes, start)
+        written = packed_step(model, packed, which, alone.rung.lower_bound_bytes, start)
         steps[core.name] = shipped, written, alone
     data = source.read_bytes()
     if packed.offsets is not None or packed.schedule.order != shipped_schedule(model.main).order:
@@ -307,13 +289,16 @@ def compile_bundle(
     *,
     board: str | None = None,
     target: str | None = None,
-    rung: int = DEFAULT_RUNG,
+    rung: int | None = None,
     kernels: str | None = None,
+    optimize: str = Goal.BALANCED.value,
+    tune: str | None = None,
     name: str | None = None,
     package: str = "cmake",
     keep_inputs: bool = False,
     force: bool = False,
     batch: int | None = None,
+    watch: Watch = unwatched,
 ) -> Bundle:
     """Compile a model to C and write the bundle's folder, whole or not at all.
 
@@ -322,28 +307,41 @@ def compile_bundle(
         out: the folder; an earlier bundle there is replaced, other files in it stay.
         board: whose core is compiled for, and whose memory the bundle is held against.
         target: the core, if not the board's.
-        rung: of the ladder, see `compile_model`.
+        rung: of the ladder, see `compile_model`; None for the cheapest that fits the board.
         kernels: "portable", "dsp", "mve" or "cmsis-nn"; None for what suits the target.
+        optimize: a value of `choose.Goal`: what the choice of kernels is to make small.
+        tune: an emulated machine that counts their instructions; None: they are estimated.
         name: prefix of the C names; None for the model's.
         package: one of `packaging.PACKAGES`.
         keep_inputs: the caller's inputs survive the inference.
         force: write into a folder that is not empty and no earlier bundle.
         batch: size of a dynamic batch dimension.
+        watch: is told about progress.
 
     Raises:
         OptionError: an argument makes no sense, or the folder is in the way or cannot be written.
         UnsupportedOperatorError: an operator cannot be compiled.
     """
     limits, core = _compiled_for(board, target)
-    kind = package_named(package)
+    kind, goal = package_named(package), goal_named(optimize)
     folder = Path(out)
     owned = _writable(folder, force)
     model = load(path, batch)
     flavour = _flavour(kernels, core)
-    program = compile_model(model, flavour=flavour, rung=rung, name=_c_name(name), keep_inputs=keep_inputs)
+    prefix = _c_name(name)
+    compiler = _compiler(goal, core, tune, flavour)
+    notices = model.notices
+    if rung is None and board is not None:
+        built, reason = cheapest(
+            model, core, limits, flavour, name=prefix, keep_inputs=keep_inputs, watch=watch, compiler=compiler
+        )
+        notices += (reason,)
+    else:
+        number = DEFAULT_RUNG if rung is None else rung
+        built = build(model, number, flavour, name=prefix, keep_inputs=keep_inputs, compiler=compiler)
     digest = hashlib.sha256(model_file(path).read_bytes()).hexdigest()
-    origin = Origin(model.name, digest, core.name, flavour, rung, limits, board, kind, keep_inputs)
-    bundle = make_bundle(program, origin, expected(model), model.notices)
+    origin = Origin(model.name, digest, core.name, flavour, built.rung.rung, limits, board, kind, keep_inputs)
+    bundle = make_bundle(built.program, origin, expected(model), notices, built.sizes)
     write_folder(folder, bundle.files, owned)
     return bundle
 
@@ -377,6 +375,24 @@ def _flavour(kernels: str | None, core: Target) -> Flavour:
     return known[kernels]
 
 
+def _compiler(goal: Goal, core: Target, tune: str | None, flavour: Flavour) -> Compiler:
+    """`compile_model` for a goal and a core; its instructions are counted on the machine `tune`, if there is one."""
+    meter = None
+    if tune is not None:
+        if flavour.calls_cmsis_nn:
+            raise OptionError("--tune: there is no CMSIS-NN here to count instructions of")
+        target = target_named(machine_named(tune).target)
+        if flavour_of(target) is not flavour_of(core):
+            raise OptionError(f"--tune {tune}: is a {target.name}, whose instructions are not those of {core.name}")
+        meter = Meter(tune, partial(_counted_steps, machine=tune, flags=FLAGS[goal is Goal.SIZE]))
+    return partial(compile_model, optimize=goal, core=core.name, meter=meter)
+
+
+def _counted_steps(program: Program, machine: str, flags: Sequence[str]) -> tuple[int, ...]:
+    arrays = arrays_for(interface_of(program).inputs, (), as_float=False)
+    return emulate(program, [arrays], machine, flags=flags, per_step=True, memory=False).steps
+
+
 def _c_name(name: str | None) -> str | None:
     if name is not None and identifier(name) != name:
         raise OptionError(
@@ -394,6 +410,7 @@ def run(
     machine: str | None = None,
     compare: bool = False,
     kernels: str | None = None,
+    optimize: str | None = None,
     batch: int | None = None,
 ) -> Outcome:
     """Compile a model for this machine or an emulated one, and run it once.
@@ -406,6 +423,7 @@ def run(
         machine: an emulated machine (`thimble.emulate.MACHINES`) in place of this one.
         compare: hold the outputs against the NumPy reference.
         kernels: as for `compile_bundle`; None for what suits the emulated machine, portable C on this one.
+        optimize: as for `compile_bundle`; None for "balanced".
         batch: size of a dynamic batch dimension.
 
     Raises:
@@ -414,15 +432,16 @@ def run(
     """
     files = [Path(file) for file in inputs]
     if Path(source).is_dir():
-        if compare or kernels is not None:
-            raise OptionError(f"{source}: is a bundle; --compare and --kernels need the model")
+        if compare or kernels is not None or optimize is not None:
+            raise OptionError(f"{source}: is a bundle; --compare, --kernels and --optimize need the model")
         return _run_bundle(Path(source), files, machine, as_float=as_float)
     core = target_named("host" if machine is None else machine_named(machine).target)
     model = load(source, batch)
     flavour = _flavour(kernels, core)
     if flavour.calls_cmsis_nn:
         raise OptionError("--kernels cmsis-nn: there is no CMSIS-NN here to run it with; compile it, and link your own")
-    program = compile_model(model, flavour=flavour, rung=rung)
+    goal = goal_named(optimize or Goal.BALANCED.value)
+    program = compile_model(model, flavour=flavour, rung=rung, optimize=goal, core=core.name)
     interface = interface_of(program)
     arrays = arrays_for(interface.inputs, files, as_float=as_float)
     milliseconds = measurement = None
@@ -430,14 +449,14 @@ def run(
         with HostProgram(program, flags=host_flags(len(program.steps)), warnings=QUIET) as compiled:
             outputs, milliseconds = run_on_host(compiled, arrays)
     else:
-        measurement = emulate(program, [arrays], machine)
+        measurement = emulate(program, [arrays], machine, flags=flags_of(program))
         outputs = measurement.outputs[0]
     return Outcome(
         name=program.name,
         target=core.name,
         kernels=flavour.value,
         rung=rung,
-        macs=program.graph.macs(),
+        macs=program.macs,
         arena_bytes=program.arena_bytes,
         made_up=not files and bool(arrays),
         ports=interface.outputs,
@@ -459,7 +478,7 @@ def _run_bundle(folder: Path, files: Sequence[Path], machine: str | None, *, as_
             outputs, milliseconds = run_on_host(compiled, arrays)
     else:
         generated = Generated(written.interface, stored_sources(folder, written))
-        measurement = emulate_bundle(generated, [arrays], machine)
+        measurement = emulate_bundle(generated, [arrays], machine, flags=written.flags)
         outputs = measurement.outputs[0]
     return Outcome(
         name=written.name,
@@ -482,42 +501,3 @@ def _check_written(data: bytes, name: str, cores: Sequence[Target], packed: Drop
     for core, planned in zip(cores, packed.allocations, strict=True):
         if predict(written, core).nonpersistent_bytes != planned.nonpersistent_bytes:
             raise InternalError(f"the plan in {name} does not give {core.name} the arena that was planned")
-
-
-def _scratch(allocation: Allocation) -> dict[tuple[int, OpId], int]:
-    sums: dict[tuple[int, OpId], int] = {}
-    for request in allocation.scratch:
-        key = (request.graph, request.op)
-        sums[key] = sums.get(key, 0) + request.size
-    return sums
-
-
-def _main_scratch(allocation: Allocation) -> dict[OpId, int]:
-    return {op: size for (graph, op), size in _scratch(allocation).items() if graph == 0}
-
-
-def tflm_plan(model: Model, schedule: Schedule, allocation: Allocation) -> Plan:
-    """TFLM's allocation as a plan of the main graph. What a called graph holds counts as scratch of its caller."""
-    caller = {graph: op.id for op in model.main.ops for graph in op.attrs.subgraphs()}
-    placements, scratch = [], []
-    for block in allocation.plan:
-        place = Placement(0, block.offset)
-        if block.graph == 0 and block.tensor is not None:
-            placements.append((block.tensor, place))
-        elif block.graph == 0 and block.op is not None:
-            scratch.append(Scratch(block.op, block.size, place))
-        elif block.graph in caller:
-            scratch.append(Scratch(caller[block.graph], block.size, place))
-    return Plan(model.main, schedule, tuple(placements), tuple(scratch), (allocation.nonpersistent_bytes,))
-
-
-def _clash(memory: MemoryMap, ram: int, flash: int, limits: Limits) -> Clash:
-    peak = memory.peak
-    live = [memory.graph.tensors[t] for t in (memory.live(peak) if peak is not None else ())]
-    tensors = [(tensor.name, tensor.nbytes) for tensor in live]
-    return Clash(
-        operator="" if peak is None else f"{peak.kind} '{short_name(peak.name)}'",
-        tensors=tuple(sorted(tensors, key=lambda named: -named[1])),
-        ram_excess=max(0, ram - limits.ram) if limits.ram is not None else 0,
-        flash_excess=max(0, flash - limits.flash) if limits.flash is not None else 0,
-    )

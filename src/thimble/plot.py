@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures: bytes per operator as stacked bars, and the arena over time."""
+"""Pictures: bytes per operator as stacked bars, the arena over time, the price of memory, and how many models fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from thimble.mapping import MemoryMap, OperatorMemory
 from thimble.units import human
 
 if TYPE_CHECKING:
-    from thimble.pipeline import Step
+    from thimble.climb import Step
+    from thimble.fitrate import Needs
+    from thimble.front import Point
     from thimble.tflm import Allocation
 
 _COLOURS = {"input": "#4477aa", "output": "#66ccee", "other": "#ccbb44", "scratch": "#aa3377"}
@@ -27,12 +29,8 @@ _LETTERS = 110  # small letters side by side across a picture of the least width
 
 def _figure(steps: int, rows: int) -> tuple[Any, list[Any]]:
     """A figure of `rows` pictures one above the other, wide enough for `steps` operators."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams["svg.hashsalt"] = "thimble"  # the same picture gives the same bytes
     wide = min(18.0, max(9.0, 0.28 * steps))  # inches: a label per operator, up to a screen's width
-    figure = Figure(figsize=(wide, 6.5 if rows == 1 else 5.5 * rows), layout="constrained")
+    figure = _plain_figure(wide, 6.5 if rows == 1 else 5.5 * rows)
     return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
 
 
@@ -158,3 +156,80 @@ def _draw_blocks(axes: Any, model: Model, allocation: Allocation, steps: int, he
             index, _, kind = names.get((block.graph, block.tensor), "scratch").partition(" ")
             text = f"{index}\n{kind}" if 0 < len(kind) < _LETTERS * width / steps else index
             axes.text(*middle, text, ha="center", va="center", fontsize=7)
+
+
+def draw_front(title: str, points: Sequence[Point], path: Path) -> None:
+    """Arena against every price that is known: multiply-accumulates, instructions, flash. A point per rung.
+
+    Rungs on the front are joined; the others are hollow.
+    """
+    prices: dict[str, list[float | None]] = {
+        "multiply-accumulates, relative to the model's": [1 + p.rung.extra_macs_ratio for p in points],
+        "instructions per inference": [p.instructions for p in points],
+        "bytes of flash": [p.compiled.flash_bytes for p in points],
+    }
+    known = {what: values for what, values in prices.items() if any(value is not None for value in values)}
+    figure = _plain_figure(5.2 * len(known), 4.6)
+    largest = max((p.compiled.arena_bytes for p in points), default=0)
+    for place, (what, values) in enumerate(known.items()):
+        axes = figure.add_subplot(1, len(known), place + 1)
+        pairs = [(value, p) for value, p in zip(values, points, strict=True) if value is not None]
+        _draw_price(axes, pairs)
+        axes.set_xlabel(what)
+        axes.set_ylabel("bytes of arena")
+        axes.set_ylim(0, max(1.0, largest * 1.12))
+        _bytes_axis(axes.yaxis, largest)
+    figure.suptitle(f"{title}: memory and what it costs, by rung")
+    _save(figure, path)
+
+
+def _draw_price(axes: Any, pairs: Sequence[tuple[float, Point]]) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    front = [(value, p.compiled.arena_bytes) for value, p in pairs if p.on_front]
+    axes.plot([x for x, _ in front], [y for _, y in front], color=_COLOURS["input"], linewidth=0.8)
+    taken: dict[tuple[float, int], list[str]] = {}
+    for value, point in sorted(pairs, key=lambda pair: pair[1].on_front):  # full ones above hollow ones
+        face = _COLOURS["input"] if point.on_front else "white"
+        axes.plot([value], [point.compiled.arena_bytes], marker="o", color=_COLOURS["input"], markerfacecolor=face)
+        taken.setdefault((value, point.compiled.arena_bytes), []).append(str(point.rung.rung))
+    for place, numbers in taken.items():
+        axes.annotate(", ".join(numbers), xy=place, xytext=(6, 5), textcoords="offset points", fontsize=9)
+    least, most = min((value for value, _ in pairs), default=0), max((value for value, _ in pairs), default=1)
+    room = max((most - least) * 0.12, most * 0.02)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.6g}" if most < 1e6 else f"{value / 1e6:g} M")
+    )
+    axes.set_xlim(least - room, most + room)
+
+
+def draw_rates(found: Sequence[Needs], sizes: Sequence[int], path: Path) -> None:
+    """Share of the models that fit each size after each rung; CEVA's published shares as lines beside."""
+    from thimble.fitrate import PUBLISHED, RUNGS, share
+    from thimble.ladder import NAMES
+
+    figure = _plain_figure(5.2 * len(sizes), 4.6)
+    for place, size in enumerate(sizes):
+        axes = figure.add_subplot(1, len(sizes), place + 1)
+        shares = [100 * share(found, rung, size) for rung in RUNGS]
+        bars = axes.bar(RUNGS, shares, color=_COLOURS["input"])
+        axes.bar_label(bars, fmt="%.0f %%", fontsize=8)
+        for part, line in zip(PUBLISHED.get(size, ()), (":", "--"), strict=False):
+            after = "after" if line == "--" else "before"
+            axes.axhline(100 * part, color=_PEAK, linewidth=0.9, linestyle=line, label=f"CEVA, {after}: {part:.0%}")
+        axes.set_xticks(RUNGS, [f"{rung}\n{NAMES[rung]}" for rung in RUNGS], fontsize=8)
+        axes.set_ylim(0, 109)
+        axes.set_ylabel("% of models")
+        axes.set_title(f"weights and activations within {human(size)}")
+        if size in PUBLISHED:
+            axes.legend(loc="lower right", fontsize=8)
+    _save(figure, path)
+
+
+def _plain_figure(wide: float, high: float) -> Any:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "thimble"  # the same picture gives the same bytes
+    return Figure(figsize=(wide, high), layout="constrained")

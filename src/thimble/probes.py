@@ -110,9 +110,9 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def model_of(kind: str, dtype: DType) -> Model | None:
-    """The operator's recipe with a type; None if it has none, or the recipe has no such type."""
-    recipe = RECIPES.get(kind)
+def model_of(kind: str, dtype: DType, recipe: Recipe | None = None) -> Model | None:
+    """The operator's recipe, or another one for it, with a type; None if there is none, or it has no such type."""
+    recipe = recipe or RECIPES.get(kind)
     if recipe is None:
         return None
     tensors: list[Tensor] = []

@@ -98,13 +98,46 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What an operator got, or the operators of a segment that runs row by row.
+
+    `work_space` is the most bytes of the arena that one of its calls needs besides tensors; `instructions` are those of
+    one inference.
+    """
+
+    ops: tuple[OpId, ...]
+    kernels: tuple[str, ...]
+    work_space: int
+    instructions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Why the kernels are what they are.
+
+    Attributes:
+        goal: what was to be made small, a value of `choose.Goal`.
+        core: whose instructions were counted.
+        machine: where they were counted; None where they are estimates.
+        parts: in the order in which they run.
+        shared: one copy of each kernel for all its calls takes less flash than one per call.
+    """
+
+    goal: str
+    core: str
+    machine: str | None
+    parts: tuple[Part, ...]
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A graph as steps. `places` says where each tensor outside flash is: arena and offset of its first byte.
 
     `variables` are the tensors that keep their values, each with what `init` puts there. `streams` are runs of steps
     that are not executed one after another but row by row. `rings` are the tensors of which only so many rows are
     kept: row y of them is where row y modulo that number was. Of the tensors in `strips` only the columns are there
-    that an access names, row after row from where it starts.
+    that an access names, row after row from where it starts. `selection` is for the reader.
     """
 
     name: str
@@ -117,6 +150,7 @@ class Program:
     streams: tuple[Stream, ...] = ()
     rings: tuple[tuple[TensorId, int], ...] = ()
     strips: tuple[TensorId, ...] = ()
+    selection: Selection | None = None
 
     @property
     def macs(self) -> int:

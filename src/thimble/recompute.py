@@ -90,15 +90,17 @@ class _Search:
         rough = [self._with(trial, start, Patch(chain, self._strips(chain)[-1], 1)) for chain in chains]
         able = [found for found in rough if found is not None and found.peak < trial.peak]
         best: Trial | None = None
-        for found in sorted(able, key=lambda found: _worth(trial, found, others))[-3:]:
-            patch = found.part.patches[-1]
-            for strips in self._strips(patch.ops):
-                for band in (*_BANDS, self._height(patch.last)):
-                    refined = self._with(trial, start, Patch(patch.ops, strips, band))
-                    if refined is None or refined.peak >= trial.peak or (room is not None and refined.extra > room):
-                        continue
-                    if best is None or _worth(trial, refined, others) > _worth(trial, best, others):
-                        best = refined
+        for found in sorted(able, key=lambda found: _worth(trial, found, others))[-2:]:
+            chain, strips, band = found.part.patches[-1].ops, found.part.patches[-1].strips, 1
+            for bands, widths in (((*_BANDS, self._height(chain[-1])), (strips,)), ((0,), self._strips(chain))):
+                tried = (
+                    self._with(trial, start, Patch(chain, count, rows or band)) for rows in bands for count in widths
+                )
+                fitting = [t for t in tried if t is not None and t.peak < trial.peak and _within(t.extra, room)]
+                fitting += [best] if best is not None else []
+                best = max(fitting, key=lambda t: _worth(trial, t, others), default=None)
+                if best is not None and best.part.patches[-1].ops == chain:
+                    band = best.part.patches[-1].band
         return best
 
     def _with(self, trial: Trial, start: int, patch: Patch) -> Trial | None:
@@ -144,6 +146,10 @@ class _Search:
 
     def _row(self, tensor: TensorId) -> int:
         return self.graph.tensors[tensor].nbytes // self.graph.tensors[tensor].shape[1]
+
+
+def _within(extra: int, room: int | None) -> bool:
+    return room is None or extra <= room
 
 
 def _worth(before: Trial, after: Trial, others: int) -> tuple[float, int]:

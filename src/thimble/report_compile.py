@@ -32,6 +32,9 @@ def compile_json(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "target",
         "board",
         "kernels",
+        "optimize",
+        "instructions",
+        "instructions_from",
         "package",
         "fits",
         *_SIZES,
@@ -48,7 +51,7 @@ def compile_json(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 def print_compile(folder: Path, manifest: Mapping[str, Any]) -> None:
     """The sizes, what was written, and what to do next."""
     console = _console()
-    kind = f"{manifest['target']}, {manifest['kernels']} kernels, rung {manifest['rung']}"
+    kind = f"{manifest['target']}, {manifest['kernels']} kernels, rung {manifest['rung']}, {manifest['optimize']}"
     console.print(f"{manifest['name']} for {kind}")
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = (
@@ -63,6 +66,8 @@ def print_compile(folder: Path, manifest: Mapping[str, Any]) -> None:
         of = "" if limit is None else f"of {exact(limit)}"
         table.add_row(what, "not measured" if manifest[key] is None else exact(manifest[key]), of)
     table.add_row("multiply-accumulates", f"{manifest['macs']:,}")
+    if manifest["instructions"] is not None:
+        table.add_row("instructions", f"{manifest['instructions']:,}", manifest["instructions_from"])
     console.print(table)
     if manifest["fits"] is not None:
         console.print(("Fits " if manifest["fits"] else "DOES NOT FIT ") + escape(manifest["board"]))

@@ -11,8 +11,9 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
     help=(
-        "List the boards, show one with the source of each number, or check your own file.\n\n"
-        "  thimble boards\n\n  thimble boards show nucleo-l4r5zi\n\n  thimble boards check my_board.toml"
+        "List the boards, show one with the source of each number, check your own file, hold a model against all.\n\n"
+        "  thimble boards\n\n  thimble boards show nucleo-l4r5zi\n\n  thimble boards check my_board.toml\n\n"
+        "  thimble boards compare model.tflite"
     ),
 )
 
@@ -62,3 +63,25 @@ def check(file: Annotated[str, typer.Argument(help="A board file (.toml).")]) ->
     board = load_board(file)
     target_named(board.target)
     print(f"{file}: sound: {board.title}, {len(board.regions)} memories, one arena of up to {board.ram_span():,} bytes")
+
+
+@app.command("compare")
+def compare(
+    model: Annotated[str, typer.Argument(help="A .tflite file, or 'demo' for the model that ships with Thimble.")],
+    board: Annotated[
+        list[str] | None, typer.Option(help="Only this board, by name or as a .toml file; may be given several times.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Size of a dynamic batch dimension.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Hold a model against all boards: whether it fits, rung, RAM, flash, latency and energy, the fastest first."""
+    from thimble import pipeline, report, report_place
+    from thimble.board import board_names
+    from thimble.compare import compared
+
+    loaded = pipeline.load(model, batch=batch)
+    rows = compared(loaded, board or board_names())
+    if json:
+        report.print_json(report_place.compare_json(loaded.name, rows))
+    else:
+        report_place.print_compare(loaded.name, rows)

@@ -12,6 +12,8 @@ HELP = """Compile a model to C11: no heap, no interpreter, one static arena.
 
   thimble compile model.tflite --board nucleo-l4r5zi -o model_c
 
+  thimble compile model.tflite --target cortex-m4 --optimize size --tune mps2-an386 -o model_c
+
   thimble compile model.tflite --target cortex-m55 --package zephyr --name wake_word -o wake_word
 
   cd model_c && cmake -B build && cmake --build build && ctest --test-dir build
@@ -30,10 +32,18 @@ def command(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Core to compile for: cortex-m4, riscv32, avr, host, ...")] = None,
     rung: Annotated[
-        int | None, typer.Option(help="Rung of the ladder; without: the highest that costs nothing.")
+        int | None,
+        typer.Option(help="Rung of the ladder; without: the cheapest that fits the board, 2 with --target alone."),
     ] = None,
     kernels: Annotated[
         str | None, typer.Option(help="portable, dsp, mve or cmsis-nn; without: what suits the core.")
+    ] = None,
+    optimize: Annotated[
+        str, typer.Option(help="balanced, speed, ram or size: what the choice of kernels is to make small.")
+    ] = "balanced",
+    tune: Annotated[
+        str | None,
+        typer.Option(help="Choose by instructions counted on an emulated machine (mps2-an386, ...), not by estimates."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C names; without: the model's name.")] = None,
     package: Annotated[str, typer.Option(help="cmake, zephyr, arduino or esp-idf.")] = "cmake",
@@ -48,21 +58,25 @@ def command(
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report, report_compile
-    from thimble.compile import DEFAULT_RUNG
+    from thimble.commands.progress import progress
 
-    bundle = pipeline.compile_bundle(
-        model,
-        output,
-        board=board,
-        target=target,
-        rung=DEFAULT_RUNG if rung is None else rung,
-        kernels=kernels,
-        name=name,
-        package=package,
-        keep_inputs=keep_inputs,
-        force=force,
-        batch=batch,
-    )
+    with progress() as watch:
+        bundle = pipeline.compile_bundle(
+            model,
+            output,
+            board=board,
+            target=target,
+            rung=rung,
+            kernels=kernels,
+            optimize=optimize,
+            tune=tune,
+            name=name,
+            package=package,
+            keep_inputs=keep_inputs,
+            force=force,
+            batch=batch,
+            watch=watch,
+        )
     if json:
         report.print_json(report_compile.compile_json(output, bundle.manifest))
     else:

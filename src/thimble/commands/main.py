@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import thimble
-from thimble.commands import boards, compile_, fit, map_, optimize, pack
+from thimble.commands import boards, compile_, fit, fitrate, ladder, map_, optimize, pack, place
 from thimble.commands import run as run_
 from thimble.errors import InternalError, ThimbleError
 
@@ -26,11 +26,14 @@ app = typer.Typer(
     ),
 )
 app.command("fit", help=fit.HELP, no_args_is_help=True)(fit.command)
+app.command("ladder", help=ladder.HELP, no_args_is_help=True)(ladder.command)
+app.command("fitrate", help=fitrate.HELP, no_args_is_help=True)(fitrate.command)
 app.command("map", help=map_.HELP, no_args_is_help=True)(map_.command)
 app.command("optimize", help=optimize.HELP, no_args_is_help=True)(optimize.command)
 app.command("compile", help=compile_.HELP, no_args_is_help=True)(compile_.command)
 app.command("run", help=run_.HELP, no_args_is_help=True)(run_.command)
 app.command("pack", help=pack.HELP, no_args_is_help=True)(pack.command)
+app.command("place", help=place.HELP, no_args_is_help=True)(place.command)
 app.add_typer(boards.app, name="boards")
 
 

@@ -43,6 +43,7 @@ def command(
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report
+    from thimble.climb import climb
     from thimble.target import target_named
 
     loaded = pipeline.load(model, batch=batch)
@@ -50,7 +51,7 @@ def command(
     if csv is not None:
         report.write_csv(maps[0], csv)
     core = target or pipeline.DEFAULT_TARGET
-    steps = pipeline.climb(loaded, target_named(core))
+    steps = climb(loaded, target_named(core))
     rungs = tuple(step.rung for step in steps)
     pictures = () if plot is None else report.write_pictures(loaded, pipeline.best_maps(maps[0], steps), steps, plot)
     if json:

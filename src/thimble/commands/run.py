@@ -44,6 +44,9 @@ def command(
     kernels: Annotated[
         str | None, typer.Option(help="portable, dsp, mve or cmsis-nn; without: what suits the machine.")
     ] = None,
+    optimize: Annotated[
+        str | None, typer.Option(help="balanced, speed, ram or size: what the choice of kernels is to make small.")
+    ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Hold the outputs against the NumPy reference.")] = False,
     batch: Annotated[int | None, typer.Option(min=1, help="Size of a dynamic batch dimension.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -61,6 +64,7 @@ def command(
         machine=emulate,
         compare=compare,
         kernels=kernels,
+        optimize=optimize,
         batch=batch,
     )
     arrays = report_compile.shown(outcome, as_float=as_float)
