@@ -44,8 +44,8 @@ class Traffic:
         constant_reads: words read from weights and other constants: an access of one to four bytes counts once, one of
             more bytes once per word that it touches. Instructions and their literals are not counted.
         arena_reads, arena_writes: the same for the arena, work space included.
-        measured: whether the kernel was calibrated on this core with calls that ran all these loops; else this is a
-            rough estimate.
+        measured: whether the kernel was calibrated on this core with calls that ran all these loops, or others of the
+            same kind; else this is a rough estimate.
         stack: words of the stack that are read or written.
     """
 
@@ -89,14 +89,29 @@ def traffic_of(call: KernelCall, core: str, *, by_row: bool = False) -> Traffic:
     """
     costs = costs_of(core).get(call.kernel, {})
     features = features_of(call, by_row=by_row)
-    measured = costs.keys() >= features.keys()
     if not costs:
         costs, features = UNKNOWN, rough_features(call)
-    found = [0.0] * 5
+    found, measured = [0.0] * 5, costs is not UNKNOWN
     for name, count in features.items():
-        for place, cost in enumerate(costs.get(name, ())):
-            found[place] += count * cost
+        cost = _cost(costs, name)
+        measured &= cost is not None
+        for place, part in enumerate(cost or ()):
+            found[place] += count * part
     return Traffic(found[0], found[1], found[2], found[3], measured, found[4])
+
+
+def _cost(costs: Costs, name: str) -> tuple[float, ...] | None:
+    """What one of a feature takes; of one that was not measured what the dearest of its kind takes, by its first words.
+
+    Results that are clamped take about the same whether their sums are packed or not, for example.
+    """
+    kind = name
+    while name not in costs and "_" in kind:
+        kind = kind.rpartition("_")[0]
+        alike = [cost for other, cost in costs.items() if other.startswith(f"{kind}_")]
+        if alike:
+            return max(alike)
+    return costs.get(name)
 
 
 def traffic_of_step(program: Program, step: Step, core: str) -> Traffic:
