@@ -18,7 +18,7 @@ from thimble.host import HostProgram, Port, interface_of
 from thimble.ir import Kind, Model, Quant, Tensor, TensorId
 from thimble.kernel import Flavour
 from thimble.ops import OPERATORS
-from thimble.pipeline import compile_bundle
+from thimble.produce import compile_bundle
 
 
 def _script() -> ModuleType:

@@ -30,7 +30,8 @@ from thimble.kernel import Flavour
 from thimble.ladder import Limits
 from thimble.ops import OPERATORS
 from thimble.packaging import PACKAGES, Package
-from thimble.pipeline import compile_bundle, demo_model, run
+from thimble.pipeline import demo_model
+from thimble.produce import compile_bundle, run
 from thimble.selftest import expected, known_inputs
 from thimble.target import TARGETS
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tflm_models as made
 from compiled import edge_inputs
-from thimble import pipeline, zoo
+from thimble import produce, zoo
 from thimble.choose import (
     Code,
     Counts,
@@ -48,7 +48,8 @@ SMALL = zoo.build("resnet_8", resolution=16)
 
 def table_of(model: Model, flavour: Flavour, *, all_flavours: bool = False) -> tuple[tuple[Variant, ...], ...]:
     graph = compilable(model)
-    return variants(graph, [Segment((op.id,)) for op in graph.ops], flavour, all_flavours=all_flavours)
+    core = core_of(flavour, None)
+    return variants(graph, [Segment((op.id,)) for op in graph.ops], flavour, core, all_flavours=all_flavours)
 
 
 @pytest.mark.parametrize("flavour", list(Flavour), ids=lambda f: f.value)
@@ -154,10 +155,10 @@ def test_what_was_chosen_computes_the_same(flavour: Flavour, goal: Goal, rung: i
 def test_rows_take_turns_but_for_what_is_computed_in_place() -> None:
     graph = compilable(zoo.build("ds_cnn"))
     order = [op.id for op in graph.ops]
-    whole = [row[0] for row in variants(graph, [Segment((op,)) for op in order], Flavour.DSP)]
+    whole = [row[0] for row in variants(graph, [Segment((op,)) for op in order], Flavour.DSP, "cortex-m4")]
     assert list(directions(whole)) == [tuple(option.up for option in whole)]  # nothing runs by rows
     (parts,) = partitions(graph, order, longest=1)
-    options = [row[0] for row in variants(graph, parts, Flavour.DSP)]
+    options = [row[0] for row in variants(graph, parts, Flavour.DSP, "cortex-m4")]
     _, first, second = directions(options)
     for units, start in ((first, False), (second, True)):
         moved = [unit.streamed or not unit.calls[0][0].in_place for unit in units]
@@ -207,8 +208,8 @@ def test_sizes_of_common_kernels_are_known() -> None:
 
 
 def test_manifest_says_what_was_chosen(tmp_path: Path) -> None:
-    pipeline.compile_bundle("demo", tmp_path / "a", target="cortex-m4", optimize="size")
-    pipeline.compile_bundle("demo", tmp_path / "b", target="cortex-m4", optimize="size")
+    produce.compile_bundle("demo", tmp_path / "a", target="cortex-m4", optimize="size")
+    produce.compile_bundle("demo", tmp_path / "b", target="cortex-m4", optimize="size")
     text = (tmp_path / "a" / "manifest.json").read_text(encoding="utf-8")
     assert text == (tmp_path / "b" / "manifest.json").read_text(encoding="utf-8")
     found = json.loads(text)
@@ -221,18 +222,18 @@ def test_manifest_says_what_was_chosen(tmp_path: Path) -> None:
 
 
 def test_flags_of_a_manifest_are_ours(tmp_path: Path) -> None:
-    pipeline.compile_bundle("demo", tmp_path, target="host")
+    produce.compile_bundle("demo", tmp_path, target="host")
     path = tmp_path / "manifest.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"-O2"', '"-fplugin=x"'), encoding="utf-8")
     with pytest.raises(OptionError, match="flags -fplugin=x are not known"):
-        pipeline.run(tmp_path)
+        produce.run(tmp_path)
 
 
 def test_arguments_are_checked(tmp_path: Path) -> None:
     assert goal_named("ram") is Goal.RAM
     with pytest.raises(OptionError, match="--optimize fast: there are balanced, speed, ram, size"):
-        pipeline.run("demo", optimize="fast")
+        produce.run("demo", optimize="fast")
     with pytest.raises(OptionError, match="mps3-an547: is a cortex-m55, whose instructions are not those of cortex-m4"):
-        pipeline.compile_bundle("demo", tmp_path, target="cortex-m4", tune="mps3-an547")
+        produce.compile_bundle("demo", tmp_path, target="cortex-m4", tune="mps3-an547")
     with pytest.raises(OptionError, match="there is no CMSIS-NN here"):
-        pipeline.compile_bundle("demo", tmp_path, target="cortex-m4", tune="mps2-an386", kernels="cmsis-nn")
+        produce.compile_bundle("demo", tmp_path, target="cortex-m4", tune="mps2-an386", kernels="cmsis-nn")

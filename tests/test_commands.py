@@ -16,6 +16,7 @@ import pytest
 
 import thimble
 from small import small_network
+from thimble import produce
 from thimble.commands.main import run
 from thimble.exporters.tflite import model_to_bytes
 
@@ -309,7 +310,6 @@ def test_run_without_inputs_says_so_and_is_the_same_for_model_and_bundle(cli: An
 
 
 def test_run_says_no_when_the_code_differs(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from thimble import pipeline
 
     class Wrong:
         def __init__(self, model: object) -> None: ...
@@ -317,7 +317,7 @@ def test_run_says_no_when_the_code_differs(cli: Any, monkeypatch: pytest.MonkeyP
         def run(self, *inputs: object) -> tuple[Any, ...]:
             return (np.zeros((1, 12), np.int8),)
 
-    monkeypatch.setattr(pipeline, "Executor", Wrong)
+    monkeypatch.setattr(produce, "Executor", Wrong)
     done = cli("run", "demo", "--compare")
     assert done.code == 1 and "DIFFERS from the NumPy reference, by 124 at most" in done.out
 
@@ -359,7 +359,7 @@ def test_run_on_an_emulated_machine(cli: Any, tmp_path: Path) -> None:
         (("run", "demo", "--input", "SHORT", "--input", "SHORT"), "2 inputs were given, the model has 1"),
         (("run", "demo", "--input", "NAN", "--float"), "not-a-number cannot be quantized"),
         (("run", "demo", "--emulate", "z80"), "no emulated machine named 'z80'"),
-        (("run", "EMPTY", "--compare"), "is a bundle; --compare, --kernels and --optimize need the model"),
+        (("run", "EMPTY", "--compare"), "is a bundle; --compare, --kernels, --optimize and --place need the model"),
     ],
 )
 def test_compile_and_run_name_what_is_wrong(cli: Any, tmp_path: Path, words: tuple[str, ...], message: str) -> None:

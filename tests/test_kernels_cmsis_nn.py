@@ -26,7 +26,7 @@ from thimble.host import HostProgram
 from thimble.ir import Array, DType, Model
 from thimble.kernel import Flavour
 from thimble.ops.cmsis_sizes import Pair, Slide, is_row, row_surplus
-from thimble.pipeline import compile_bundle, run
+from thimble.produce import compile_bundle, run
 
 I8 = DType.INT8
 FLAVOURS = [Flavour.CMSIS_NN, Flavour.CMSIS_NN_MVE]

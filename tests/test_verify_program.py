@@ -14,7 +14,7 @@ from thimble.pipeline import load
 from thimble.program import FLASH, Access, ArenaBlock, Program, Step
 from thimble.verify_program import verify_program
 
-PROGRAM = compile_model(load("demo"), flavour=Flavour.DSP, optimize=None)
+PROGRAM = compile_model(load("demo"), flavour=Flavour.DSP, rung=2, optimize=None)
 FIRST = PROGRAM.steps[0]
 
 

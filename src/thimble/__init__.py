@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thimble.errors import BoardError, InternalError, ModelError, OptionError, ThimbleError
-    from thimble.pipeline import compile_bundle, demo_model, fit, load, memory_map, optimize, run
+    from thimble.pipeline import demo_model, fit, load, memory_map, optimize
+    from thimble.produce import compile_bundle, run
 
 __all__ = [
     "BoardError",
@@ -39,5 +40,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'thimble' has no attribute '{name}'")
     import importlib
 
-    home = "thimble.errors" if name.endswith("Error") else "thimble.pipeline"
-    return getattr(importlib.import_module(home), name)
+    home = "errors" if name.endswith("Error") else "produce" if name in ("compile_bundle", "run") else "pipeline"
+    return getattr(importlib.import_module(f"thimble.{home}"), name)

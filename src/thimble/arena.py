@@ -12,9 +12,10 @@ import bisect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from thimble.ir import Graph, OpId, TensorId
-from thimble.lower import SCRATCH_ALIGNMENT, Slot, Unit, alignment_of, row_bytes, variables_of
+from thimble.lower import SCRATCH_ALIGNMENT, Slot, Unit, alignment_of, row_bytes, slices_of, variables_of
 from thimble.memory import Buffer, BufferId, Distance, Interval, Problem
 from thimble.patches import interior, strip_bytes
 from thimble.streaming import Segment, freed, row_rules
@@ -182,8 +183,12 @@ def _rings(unit: Unit) -> Mapping[TensorId, int]:
 def _classes(
     graph: Graph, units: Sequence[Unit], lives: Mapping[TensorId, Interval], held: set[TensorId]
 ) -> list[tuple[TensorId, ...]]:
-    """Tensors by alias class: a result joins its operand's if it is computed in place and nobody reads that later."""
+    """Tensors by alias class: slices with what they are parts of, results computed in place with dying operands."""
     last = {t: number for number, unit in enumerate(units) for op in unit.segment.ops for t in graph.ops[op].inputs}
+    slices = slices_of(units)
+    parts: dict[TensorId, list[TensorId]] = {}
+    for tensor, place in slices.items():
+        parts.setdefault(place.root, []).append(tensor)
     root: dict[TensorId, TensorId] = {}
     for number, unit in enumerate(units):
         if unit.streamed or len(unit.calls[0]) != 1:
@@ -192,11 +197,15 @@ def _classes(
         for read, write in call.in_place:
             operand, result = call.reads[read].tensor, call.writes[write].tensor
             dies = operand.id in lives and operand.id not in held and last.get(operand.id) == number
+            dies &= all(last.get(part, number) <= number for part in parts.get(operand.id, ()))
+            if {operand.id, result.id} & slices.keys():
+                continue
             if dies and operand.nbytes == result.nbytes and result.id in lives and result.id not in root:
                 root[result.id] = root.get(operand.id, operand.id)
     members: dict[TensorId, list[TensorId]] = {}
     for tensor in lives:
-        members.setdefault(root.get(tensor, tensor), []).append(tensor)
+        of = slices[tensor].root if tensor in slices else tensor
+        members.setdefault(root.get(of, of), []).append(tensor)
     return [tuple(group) for group in members.values()]
 
 
@@ -236,7 +245,12 @@ def _lifetimes(
     return {tensor: Interval(start[tensor], stop[tensor]) for tensor in sorted(start)}
 
 
-def _distances(graph: Graph, unit: Unit) -> Iterator[tuple[TensorId, tuple[TensorId, TensorId, int]]]:
+@lru_cache(maxsize=1024)
+def _distances(graph: Graph, unit: Unit) -> tuple[tuple[TensorId, tuple[TensorId, TensorId, int]], ...]:
+    return tuple(_distances_in(graph, unit))
+
+
+def _distances_in(graph: Graph, unit: Unit) -> Iterator[tuple[TensorId, tuple[TensorId, TensorId, int]]]:
     """(operand, (early, late, distance)): how results of a unit may lie over an operand that dies row by row.
 
     Going up, a result starts below the operand and follows what has been given up; going down, it ends above.

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
+from textwrap import dedent
 from typing import Any
 
 import msgspec
 
 import thimble
+from thimble import c_arenas, c_rows
 from thimble.choose import Goal
 from thimble.emit import constants_of, emit
 from thimble.emulation.build import Bundle as Generated
@@ -28,9 +30,10 @@ from thimble.errors import OptionError
 from thimble.host import NUMPY_NAMES, Interface, Port, interface_of
 from thimble.kernel import Flavour
 from thimble.ladder import Limits, within
+from thimble.layout import Layout, PlacedPart
 from thimble.lifetime import lifetimes
 from thimble.packaging import SOURCE_FOLDER, Package, packaged, usage
-from thimble.program import FLASH, Program, Step
+from thimble.program import FLASH, ArenaBlock, Program, Step
 from thimble.selftest import Case, selftest_files
 
 FORMAT = 1
@@ -121,7 +124,9 @@ def make_bundle(
         "name": program.name,
         "NAME": program.name.upper(),
         "arena_bytes": str(program.arena_bytes),
-        "alignment": str(program.arenas[0].alignment),
+        "alignment": str(max(arena.alignment for arena in program.arenas)),
+        "linker": _linker_fragment(program),
+        "inference": _inference(program),
     }
     files = packaged(origin.package, sources, words, flags_of(program))
     described = manifest(program, origin, None if isinstance(measured, str) else measured, notices)
@@ -130,6 +135,29 @@ def make_bundle(
     files["README.md"] = _readme(described, words, bool(tested))
     files[MANIFEST] = json.dumps(described, indent=1, sort_keys=True) + "\n"
     return Bundle(program, dict(sorted(files.items())), described)
+
+
+def _inference(program: Program) -> str:
+    """Statements that run an inference in the bundle's own arena."""
+    name, upper = program.name, program.name.upper()
+    if program.position is None:
+        return f"  {name}_invoke({name}_arena);"
+    index = {own.kind: own.index for own in c_rows.handed(program)}
+    wanted = f"      /* write {upper}_INPUT_{index.get('input')}_ROW_BYTES bytes to {name}_next_row({name}_arena) */"
+    ready = f"      /* read {upper}_OUTPUT_{index.get('output')}_ROW_BYTES bytes from {name}_out_row({name}_arena) */"
+    return c_rows.feeding(program, wanted, ready, f"{name}_arena")
+
+
+def _linker_fragment(program: Program) -> str:
+    """Of a program whose memories were chosen; "" for others."""
+    if program.layout is None:
+        return ""
+    return _template("placed.ld").substitute(
+        name=program.name,
+        NAME=program.name.upper(),
+        memories="\n".join(c_arenas.memory_line(program, memory) for memory in program.layout.memories),
+        sections=c_arenas.linker_fragment(program),
+    )
 
 
 def linked_sizes(program: Program, flavour: Flavour, target: str) -> Sizes | str:
@@ -164,7 +192,8 @@ def manifest(program: Program, origin: Origin, taken: Sizes | None, notices: tup
     weights = _weights(program)
     constant_bytes = sum(weight["bytes"] for weight in weights)
     stack = taken.stack_bytes if taken is not None else None
-    ram = program.arena_bytes + taken.static_bytes + stack if taken is not None and stack is not None else None
+    copied = 0 if program.layout is None else program.layout.copied_bytes
+    ram = program.arena_bytes + copied + taken.static_bytes + stack if taken is not None and stack is not None else None
     interface = interface_of(program)
     value = {
         "format": FORMAT,
@@ -181,7 +210,11 @@ def manifest(program: Program, origin: Origin, taken: Sizes | None, notices: tup
         "optimize": goal_of(program),
         **_selection(program),
         "arena_bytes": program.arena_bytes,
-        "arena_alignment": program.arenas[0].alignment,
+        "arena_alignment": max(arena.alignment for arena in program.arenas),
+        "arenas": [asdict(arena) for arena in program.arenas],
+        "layout": None if program.layout is None else asdict(program.layout) | {"parts": []},
+        "placements": [] if program.layout is None else [_placement(part) for part in program.layout.parts],
+        "copied_bytes": copied,
         "constant_bytes": constant_bytes,
         "code_bytes": None if taken is None else taken.code_bytes,
         "flash_bytes": None if taken is None else taken.flash_bytes,
@@ -191,14 +224,18 @@ def manifest(program: Program, origin: Origin, taken: Sizes | None, notices: tup
         "ram_limit_bytes": origin.limits.ram,
         "flash_limit_bytes": origin.limits.flash,
         "macs": program.macs,
-        "inputs": [asdict(port) for port in interface.inputs],
-        "outputs": [asdict(port) for port in interface.outputs],
+        "inputs": list(map(_port, interface.inputs)),
+        "outputs": list(map(_port, interface.outputs)),
         "tensors": _tensors(program, origin.keep_inputs),
         "steps": _steps(program),
         "weights": weights,
         "notices": list(notices),
     }
-    return value | {"fits": _fits(value, origin.limits)}
+    return value | {"fits": _fits(value, origin.limits) if program.layout is None else True}
+
+
+def _placement(part: PlacedPart) -> dict[str, Any]:
+    return asdict(part) | {"home": part.home or None}
 
 
 def _fits(value: Mapping[str, Any], limits: Limits) -> bool | None:
@@ -263,6 +300,7 @@ def _bytes_of(step: Step) -> dict[str, Any]:
         "weight_bytes": sum(len(data.data) for data in call.constants)
         + sum(access.view.nbytes for access in step.reads if access.arena == FLASH),
         "scratch_bytes": call.scratch,
+        "scratch_arena": None if step.scratch is None else step.scratch[0],
         "scratch_offset": None if step.scratch is None else step.scratch[1],
     }
 
@@ -301,6 +339,11 @@ def _host_sources(program: Program, package: Package) -> list[str]:
     return [f"{SOURCE_FOLDER[package]}{program.name}{part}.c" for part in ("", "_weights")]
 
 
+def _port(port: Port) -> dict[str, Any]:
+    """An input or output; one that passes row by row is nowhere in the arena."""
+    return asdict(port) | {"row_bytes": port.row_bytes}
+
+
 def _readme(described: Mapping[str, Any], words: Mapping[str, str], tested: bool) -> str:
     rows = (
         ("RAM: arena + statics + stack", described["ram_bytes"]),
@@ -313,7 +356,7 @@ def _readme(described: Mapping[str, Any], words: Mapping[str, str], tested: bool
     folder = SOURCE_FOLDER[described["package"]]
     selftest = f"| `{folder}{words['name']}_selftest.c` | known inputs and the outputs that they must give |\n"
     return _template("bundle.md").substitute(
-        words,
+        {**words, "inference": dedent(words["inference"])},
         model=plain(described["model"]["name"]),
         version=described["thimble"],
         target=described["target"],
@@ -321,6 +364,7 @@ def _readme(described: Mapping[str, Any], words: Mapping[str, str], tested: bool
         rung=described["rung"],
         sizes="\n".join([*sizes, f"| multiply-accumulates | {described['macs']:,} |"]),
         sources=folder,
+        startup="" if described["layout"] is None else f"{words['name']}_startup();\n",
         selftest=selftest if tested else "",
         usage=usage(described["package"], words["name"], tested=tested),
         **{f"{kind}_line": _port_line(described, words, kind) for kind in ("input", "output")},
@@ -330,10 +374,13 @@ def _readme(described: Mapping[str, Any], words: Mapping[str, str], tested: bool
 def _port_line(described: Mapping[str, Any], words: Mapping[str, str], kind: str) -> str:
     name, arena = words["name"], f"{words['name']}_arena"
     if not described[f"{kind}s"]:
-        return f"/* it has no {kind}s */"
+        return f"/* it has no {kind}s */\n"
+    whole = next((index for index, port in enumerate(described[f"{kind}s"]) if not port["rows"]), None)
+    if whole is None:
+        return ""
     if kind == "input":
-        return f"memcpy({name}_input_0({arena}), my_input, {words['NAME']}_INPUT_0_BYTES);"
-    return f"const void *result = {name}_output_0({arena});"
+        return f"memcpy({name}_input_{whole}({arena}), my_input, {words['NAME']}_INPUT_{whole}_BYTES);\n"
+    return f"const void *result = {name}_output_{whole}({arena});\n"
 
 
 def plain(text: str) -> str:
@@ -361,10 +408,13 @@ class Written(msgspec.Struct, frozen=True):
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     flags: tuple[str, ...] = FLAGS[0]
+    arenas: tuple[ArenaBlock, ...] = ()
+    layout: Layout | None = None
 
     @property
     def interface(self) -> Interface:
-        return Interface(self.name, self.arena_bytes, self.inputs, self.outputs)
+        several = tuple(arena.size for arena in self.arenas) if len(self.arenas) > 1 else ()
+        return Interface(self.name, self.arena_bytes, self.inputs, self.outputs, several)
 
 
 def read_manifest(folder: Path) -> Written:
@@ -387,8 +437,10 @@ def read_manifest(folder: Path) -> Written:
     if not found.name.isidentifier() or not all(_inside(folder, name) for name in (*found.sources, *found.files)):
         raise OptionError(f"{path}: names files outside of the bundle")
     for port in (*found.inputs, *found.outputs):
-        if not _sound(port, found.arena_bytes):
+        if not _sound(port, found.interface.arenas or (found.arena_bytes,)):
             raise OptionError(f"{path}: '{port.name}' is not in the arena")
+    if found.layout is not None and not _sound_layout(found.layout):
+        raise OptionError(f"{path}: its memories and sections are not what Thimble writes")
     return found
 
 
@@ -407,9 +459,21 @@ def stored_sources(folder: Path, written: Written) -> dict[str, str]:
         raise OptionError(f"{folder}: the bundle is not complete: {error}") from None
 
 
-def _sound(port: Port, arena_bytes: int) -> bool:
+def _sound_layout(layout: Layout) -> bool:
+    """Whether a linker's script can be made of it."""
+    known = {memory.name for memory in layout.memories}
+    used = {name for section in layout.sections for name in (section.memory, section.home) if name} | {layout.stack}
+    names = [*known, *(section.symbol for section in layout.sections)]
+    return used <= known and all(name.isidentifier() and name.isascii() for name in names)
+
+
+def _sound(port: Port, arenas: tuple[int, ...]) -> bool:
     known = port.dtype in NUMPY_NAMES and all(size >= 0 for size in port.shape)
-    return known and (bool(port.symbol) or 0 <= port.offset <= arena_bytes - port.nbytes or not port.nbytes)
+    if not known or port.symbol or not port.nbytes:
+        return known
+    if port.rows:
+        return len(port.shape) == 4 and port.rows == port.shape[1]
+    return 0 <= port.arena < len(arenas) and 0 <= port.offset <= arenas[port.arena] - port.nbytes
 
 
 def _inside(folder: Path, name: str) -> bool:

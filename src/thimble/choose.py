@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import accumulate, pairwise
 from typing import Generic, TypeVar
@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from thimble.arena import arena_problem
+from thimble.condense import condensed
 from thimble.errors import OptionError
 from thimble.instructions import NOTHING, costs_of, traffic_of
 from thimble.ir import Graph, OpId
@@ -29,6 +30,7 @@ from thimble.pack import pack
 from thimble.patches import row_rates
 from thimble.streaming import NO_TRAITS, Segment, Traits, row_rules, segment
 
+Choices = Mapping[OpId, Choice]
 Counts = tuple[tuple[int, ...], ...]
 """Numbers of variants: instructions, or bytes."""
 P = TypeVar("P")
@@ -123,38 +125,69 @@ class Point(Generic[P]):
         return sum(self.counts)
 
 
-def variants(graph: Graph, segments: Sequence[Segment], flavour: Flavour, *, all_flavours: bool = False) -> Variants:
+def variants(
+    graph: Graph, segments: Sequence[Segment], flavour: Flavour, core: str, *, all_flavours: bool = False
+) -> Variants:
     """Every segment with the kernels that it gets as its work space is limited more and more.
 
     Kernels of weaker flavours follow; portable ones come last, and only where others need work space unless
-    `all_flavours` asks for them.
+    `all_flavours` asks for them. Within a limit each operator of a segment that runs row by row gets the kernels that
+    are estimated to be the fastest on `core`, row by row.
     """
     table = []
     for part, alone in zip(segments, lowered(graph, segments, flavour), strict=True):
         best = _with(graph, part, Choice(flavour)) if len(part.ops) > 1 else alone
-        found = [(Choice(flavour), best)]
+        found: list[tuple[Choices, Unit]] = [(dict.fromkeys(part.ops, Choice(flavour)), best)]
         for choice, unit in _leaner(graph, part, best, flavour) if best.scratch or all_flavours else ():
             if all(unit.calls != known.calls for _, known in found):
-                found.append((choice, unit))
-        downs = (_with(graph, part, choice, down=True) if part.order else unit for choice, unit in found)
+                found.append((dict.fromkeys(part.ops, choice), unit))
+        if len(part.ops) > 1 and len(found) > 1:
+            found = list(_mixed(graph, part, found, core))
+        downs = (_chosen(graph, part, choices, down=True) if part.order else unit for choices, unit in found)
         table.append(tuple(Variant(unit, down) for (_, unit), down in zip(found, downs, strict=True)))
     return tuple(table)
 
 
-def _with(graph: Graph, part: Segment, choice: Choice, *, down: bool = False) -> Unit:
+def _mixed(
+    graph: Graph, part: Segment, found: Sequence[tuple[Choices, Unit]], core: str
+) -> Iterator[tuple[Choices, Unit]]:
+    """Per limit of work space the kernels that are the fastest within it, operator by operator."""
+    prices = [_estimates_by_op(graph, unit, core) for _, unit in found]
+    seen: list[Unit] = []
+    for _, limit in found:
+        picked = {}
+        for place, op in enumerate(part.ops):
+            fitting = [n for n, (_, unit) in enumerate(found) if _scratch_of(unit.calls[place]) <= limit.scratch]
+            picked[op] = found[min(fitting, key=lambda n: prices[n][place])][0][op]
+        unit = _chosen(graph, part, picked)
+        if all(unit.calls != known.calls for known in seen):
+            seen.append(unit)
+            yield picked, unit
+
+
+def _scratch_of(calls: Sequence[KernelCall]) -> int:
+    return max((call.scratch for call in calls), default=0)
+
+
+def _with(graph: Graph, part: Segment, choice: Choice) -> Unit:
     """A segment whose operators all get the kernels of one choice."""
-    choices = dict.fromkeys(part.ops, choice)
+    return _chosen(graph, part, dict.fromkeys(part.ops, choice))
+
+
+def _chosen(graph: Graph, part: Segment, choices: Choices, *, down: bool = False) -> Unit:
+    """A segment whose operators get the kernels of their choices."""
+    flavour = choices[part.ops[0]].flavour
     if len(part.ops) > 1:  # which line buffers are shared depends on the kernels
-        unit = lowered(graph, (part,), choice.flavour, choices)[0]
+        unit = lowered(graph, (part,), flavour, choices)[0]
         traits = {op: _traits(calls) for op, calls in zip(part.ops, unit.calls, strict=True)}
         return replace(unit, segment=_turned(graph, part, traits, down))
     part = _turned(graph, part, NO_TRAITS, down) if down and part.order else part
-    return lowered(graph, (part,), choice.flavour, choices)[0]
+    return lowered(graph, (part,), flavour, choices)[0]
 
 
 def _traits(calls: Sequence[KernelCall]) -> Traits:
     over = (calls[0].reads[read].tensor.id for read, _ in calls[0].in_place) if len(calls) == 1 else ()
-    return Traits(max((call.scratch for call in calls), default=0), tuple(over))
+    return Traits(_scratch_of(calls), tuple(over))
 
 
 def _turned(graph: Graph, part: Segment, traits: Mapping[OpId, Traits], down: bool) -> Segment:
@@ -213,12 +246,15 @@ def directions(selected: Sequence[Variant]) -> Iterator[tuple[Unit, ...]]:
     yield up
     if all(option.up is option.down for option in selected):
         return
+    tried = {tuple(map(id, up))}
     for first in (False, True):
         down, units = first, []
         for option in selected:
             units.append(option.running(down=down))
             down ^= not _in_place(units[-1])
-        yield tuple(units)
+        if (same := tuple(map(id, units))) not in tried:
+            tried.add(same)
+            yield tuple(units)
 
 
 def _in_place(unit: Unit) -> bool:
@@ -228,22 +264,32 @@ def _in_place(unit: Unit) -> bool:
 
 def estimated(graph: Graph, units: Sequence[Unit], core: str) -> tuple[int, ...]:
     """Instructions of units on a core by the model of `instructions.py`."""
-    return tuple(round(sum(_estimates(graph, unit, core))) for unit in units)
+    return tuple(_estimate(graph, unit, core) for unit in units)
 
 
-def _estimates(graph: Graph, unit: Unit, core: str) -> Iterator[float]:
+@lru_cache(maxsize=4096)
+def _estimate(graph: Graph, unit: Unit, core: str) -> int:
+    return round(sum(_estimates_by_op(graph, unit, core)))
+
+
+def _estimates_by_op(graph: Graph, unit: Unit, core: str) -> list[float]:
+    """Instructions of each operator of a unit."""
     rules = {op: row_rules(graph, op) for op in unit.segment.ops} if unit.segment.patches else {}
     again = {op: rate for patch in unit.segment.patches for op, rate in row_rates(graph, patch, rules).items()}
+    found_by_op: list[float] = []
     for index, calls in zip(unit.segment.ops, unit.calls, strict=True):
         op, rate = graph.ops[index], again.get(index, 1.0)
+        found_by_op.append(0.0)
         for call in calls:
-            if call.kernel == "copy" and call.in_place:
-                continue  # mostly onto itself
+            if call.hands_over or (call.kernel == "copy" and call.in_place):
+                continue  # nothing, and mostly onto itself
             by_row = unit.streamed and bool(call.rows)
             found = traffic_of(call, core, by_row=by_row) if _priced(core) else replace(NOTHING, measured=False)
             times = graph.results(op)[0].shape[1] if unit.streamed and not by_row else 1
             macs = op.attrs.macs(graph.operands(op), graph.results(op)) / len(calls)
-            yield rate * (times * found.instructions if found.measured or not macs else macs * _per_mac(call.kernel))
+            known = found.measured or not macs
+            found_by_op[-1] += rate * (times * found.instructions if known else macs * _per_mac(call.kernel))
+    return found_by_op
 
 
 def _per_mac(kernel: str) -> float:
@@ -268,20 +314,22 @@ def needs(graph: Graph, table: Variants, *, keep_inputs: bool, rung: int) -> Cou
           +-----------+
             0     1     2 → units
     """
-    per_level = []
+    found: list[list[int]] = [[] for _ in table]
     for number in levels(table):
         units = level(table, number)
         problem, _ = problem_of(graph, units, keep_inputs=keep_inputs, rung=rung)
         starts = [0, *accumulate(unit.segment.steps for unit in units)]
-        per_level.append([_height(problem, start, stop) for start, stop in pairwise(starts)])
-    return _transposed(table, per_level)
+        for options, row, (start, stop) in zip(table, found, pairwise(starts), strict=True):
+            if number < len(options):
+                row.append(_height(problem, start, stop))
+    return tuple(map(tuple, found))
 
 
 def _height(problem: Problem, start: int, stop: int) -> int:
     buffers = tuple(b for b in problem.buffers if b.lifetime.start < stop and start < b.lifetime.stop)
     ids = {b.id for b in buffers}
     distances = tuple(d for d in problem.distances if d.early in ids and d.late in ids)
-    found = pack(Problem(buffers, distances=distances), budget=_NODES)
+    found = pack(condensed(Problem(buffers, distances=distances)), budget=_NODES)
     return found.lower_bound if isinstance(found, Solution) else 0
 
 

@@ -25,13 +25,7 @@ from thimble.tflm import Allocation, predict
 from thimble.tflm.dropin import DropIn, improve, reorder
 from thimble.tflm.planner import has_plan
 from thimble.verify import verify_plan
-
-Watch = Callable[[int, int, str], None]
-"""Told how many parts of a longer computation are done, of how many, and what is being done now."""
-
-
-def unwatched(done: int, parts: int, now: str) -> None:
-    """A `Watch` that tells nobody."""
+from thimble.watch import Watch, unwatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +145,11 @@ def build(
     name: str | None = None,
     keep_inputs: bool = False,
     compiler: Compiler = compile_model,
+    watch: Watch = unwatched,
 ) -> Built:
     """One rung as C code, arena and constants known. Arguments and errors are `compile_model`'s."""
     start = time.perf_counter()
-    program = compiler(model, flavour=flavour, rung=number, name=name, keep_inputs=keep_inputs)
+    program = compiler(model, flavour=flavour, rung=number, name=name, keep_inputs=keep_inputs, watch=watch)
     compiled = Compiled(
         kernels=flavour.value,
         arena_bytes=program.arena_bytes,
@@ -217,5 +212,5 @@ def floor(graph: Graph, number: int) -> int:
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
     """Of different tensors in the arena that are no variables."""
-    there = {t.id: t.nbytes for t in tensors if t.kind not in (Kind.CONSTANT, Kind.VARIABLE)}
+    there = {t.id: t.nbytes for t in tensors if t.in_arena}
     return sum(there.values())

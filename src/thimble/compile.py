@@ -31,7 +31,7 @@ from thimble.choose import (
 from thimble.condense import condensed
 from thimble.emit import identifier
 from thimble.errors import InternalError, OptionError
-from thimble.ir import Graph, Model, OpId
+from thimble.ir import Graph, Kind, Model, OpId
 from thimble.kernel import Choice, Flavour
 from thimble.lifetime import shipped_schedule
 from thimble.lower import ALIGNMENT, Slot, Unit, assembled, lowered, traits_of
@@ -39,20 +39,26 @@ from thimble.memory import Infeasible, Problem, Schedule, Solution
 from thimble.pack import DEFAULT_BUDGET, pack
 from thimble.program import Part, Program, Selection
 from thimble.recompute import front as patched
-from thimble.rewrites import compilable
+from thimble.rewrites import compilable, hand_over
 from thimble.schedule import optimal_order
+from thimble.slices import Slices
 from thimble.streaming import LONGEST, Segment, partitions
 from thimble.target import Target
 from thimble.tflm.planner import Request, greedy
 from thimble.verify import verify_graph, verify_schedule
 from thimble.verify_pack import verify_solution
 from thimble.verify_program import verify_program
+from thimble.views import sliced, slices_within
+from thimble.watch import Watch, unwatched, within
 
-DEFAULT_RUNG = 2
-"""The last rung that costs no instructions."""
+DEFAULT_RUNG = 3
+"""The last rung that costs nothing."""
 HIGHEST_RUNG = 6
+STREAMING_RUNG = 5
+"""The first rung on which rows can be handed over one after another."""
 DEFAULT_MAX_MACS = 1.15
 """Multiply-accumulates that rung 6 may execute at most, relative to the model's."""
+_STAGES = 4  # of planning, for those who watch: segments and their kernels, with much work space and with little
 _QUICK = 2_000  # search nodes of the packer per selection of kernels; the one that is taken is packed thoroughly
 
 
@@ -82,6 +88,9 @@ def compile_model(
     core: str | None = None,
     meter: Meter | None = None,
     max_macs: float = DEFAULT_MAX_MACS,
+    stream_input: bool = False,
+    stream_output: bool = False,
+    watch: Watch = unwatched,
 ) -> Program:
     """The program of a model's main graph, verified, with the choice of its kernels.
 
@@ -97,16 +106,23 @@ def compile_model(
         core: whose instructions are estimated; None for one that the flavour is made for.
         meter: counts instructions in place of the estimate; it is asked once per level of work space.
         max_macs: multiply-accumulates that rung 6 may execute, relative to the model's; at least 1.
+        stream_input: the application hands over the rows of the first image among the inputs, from rung 5 on.
+        stream_output: it takes those of the first image among the outputs one after another, too.
+        watch: is told about progress.
 
     Raises:
         UnsupportedOperatorError: an operator cannot be compiled; the message names it.
-        OptionError: no such rung, or a limit below 1.
+        OptionError: no such rung, a limit below 1, or an operator needs what is handed over row by row whole.
     """
     if not max_macs >= 1:
         raise OptionError(f"--max-macs {max_macs:g}: a model needs 1x its multiply-accumulates; write 1.1x or more")
     if not 0 <= rung <= HIGHEST_RUNG:
         raise OptionError(f"--rung {rung}: rungs 0 to {HIGHEST_RUNG} can be compiled")
-    graph = compilable(model)
+    if (stream_input or stream_output) and rung < STREAMING_RUNG:
+        option = "--stream-input" if stream_input else "--stream-output"
+        raise OptionError(f"{option}: rows are computed one after another from rung {STREAMING_RUNG} on, not on {rung}")
+    graph = compilable(model, merge=rung >= 3)
+    graph = hand_over(graph, stream_input=stream_input, stream_output=stream_output)
     verify_graph(graph)
     schedule = shipped_schedule(graph)
     if rung:
@@ -116,7 +132,7 @@ def compile_model(
     verify_schedule(graph, schedule)
     frame = _Frame(identifier(name or model.name), graph, schedule, rung, keep_inputs, max_macs)
     core = core_of(flavour, core)
-    point, shared = _best(frame, flavour, optimize, partial(_counts, frame, core, meter))
+    point, shared = _best(frame, flavour, optimize, partial(_counts, frame, core, meter), watch, core)
     plan = min(_placed(frame, point.plan.units, DEFAULT_BUDGET), point.plan, key=lambda p: p.solution.height)
     verify_solution(plan.problem, plan.solution)
     program = _assembled(frame, plan)
@@ -149,14 +165,19 @@ class _Plan:
 
 
 def _best(
-    frame: _Frame, flavour: Flavour, goal: Goal | None, count: Callable[[tuple[Unit, ...]], Sequence[int]]
+    frame: _Frame,
+    flavour: Flavour,
+    goal: Goal | None,
+    count: Callable[[tuple[Unit, ...]], Sequence[int]],
+    watch: Watch,
+    core: str,
 ) -> tuple[Point[_Plan], bool]:
     """The plan that serves the goal best, of all segments and kernels; and whether calls share kernels."""
     found: Point[_Plan] | None = None
     shared = False
     wanted = Goal.RAM if frame.rung == 4 and goal is Goal.BALANCED else goal or Goal.SPEED
-    for segments in _segments(frame, flavour):
-        table = variants(frame.graph, segments, flavour, all_flavours=goal is Goal.SIZE)
+    for segments in _segments(frame, flavour, watch):
+        table = variants(frame.graph, segments, flavour, core, all_flavours=goal is Goal.SIZE)
         if goal is None:
             table = tuple(options[:1] for options in table)
         counts = counted(table, count)
@@ -169,22 +190,44 @@ def _best(
     return found, shared
 
 
-def _segments(frame: _Frame, flavour: Flavour) -> Iterator[tuple[Segment, ...]]:
+def _segments(frame: _Frame, flavour: Flavour, watch: Watch) -> Iterator[tuple[Segment, ...]]:
     """Operators as a whole up to rung 3, each row by row on rung 4, runs of them on rung 5, with patches on rung 6."""
     order = frame.schedule.order
     if frame.rung <= 3:
-        yield tuple(Segment((op,)) for op in order)
+        plain = tuple(Segment((op,)) for op in order)
+        yield plain
+        yield from _sliced(frame, flavour, plain)
         return
     longest = 1 if frame.rung == 4 else LONGEST
-    for leanest in (None, 0):  # kernels with little work space make other segments worthwhile
+    for turn, leanest in enumerate((None, 0)):  # kernels with little work space make other segments worthwhile
         choices = {op: Choice(flavour, leanest) for op in order}
         traits = traits_of(frame.graph, flavour, choices)
-        for parts in partitions(frame.graph, order, longest=longest, keep_inputs=frame.keep_inputs, traits=traits):
+        for parts in partitions(
+            frame.graph,
+            order,
+            longest=longest,
+            keep_inputs=frame.keep_inputs,
+            traits=traits,
+            watch=within(watch, 2 * turn, _STAGES, "segments"),
+        ):
+            watch(2 * turn + 1, _STAGES, "kernels")
             yield parts
             if frame.rung >= 6 and leanest is not None:
                 most = int((frame.max_macs - 1) * frame.graph.macs())
                 points = patched(frame.graph, parts, traits=traits, keep_inputs=frame.keep_inputs, most=most)
                 yield from list(points)[-1:]
+    (rows, *_) = partitions(frame.graph, order, longest=1, keep_inputs=frame.keep_inputs)
+    yield from _sliced(frame, flavour, rows)
+
+
+def _sliced(frame: _Frame, flavour: Flavour, parts: tuple[Segment, ...]) -> Iterator[tuple[Segment, ...]]:
+    """Single operators with tensors as slices of others, from rung 3 on; not where the application hands rows over."""
+    outside = any(tensor.kind is Kind.OUTSIDE for tensor in frame.graph.tensors)
+    slices: Slices = {}
+    if frame.rung >= 3 and not outside:
+        slices = slices_within(frame.graph, frame.schedule.order, flavour, keep_inputs=frame.keep_inputs)
+    if slices:
+        yield sliced(frame.graph, parts, slices)
 
 
 def _counts(frame: _Frame, core: str, meter: Meter | None, units: tuple[Unit, ...]) -> tuple[int, ...]:

@@ -17,25 +17,10 @@ from string import Template
 
 import numpy as np
 
+from thimble import c_arenas, c_rows
 from thimble.ir import DType, Graph, Kind, Tensor, short_name
-from thimble.kernel import Data, Fields
+from thimble.kernel import C_TYPES, Data, Fields
 from thimble.program import FLASH, Access, ByRow, Program, Step, Stream
-
-C_TYPES = {
-    DType.FLOAT32: "float",
-    DType.FLOAT64: "double",
-    DType.INT8: "int8_t",
-    DType.INT16: "int16_t",
-    DType.INT32: "int32_t",
-    DType.INT64: "int64_t",
-    DType.UINT8: "uint8_t",
-    DType.UINT16: "uint16_t",
-    DType.UINT32: "uint32_t",
-    DType.UINT64: "uint64_t",
-    DType.BOOL: "uint8_t",
-    DType.FLOAT16: "uint16_t",
-    DType.INT4: "uint8_t",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +32,7 @@ class Constant:
     what: str
     data: bytes
     flash: bool  # in the address space of constants; operands of kernels are not, see `kernels/base.h`
+    step: int | None = None  # the first one that uses it, if a step does
 
     @property
     def ctype(self) -> str:
@@ -84,7 +70,7 @@ def emit(program: Program, *, weights: bool = True) -> dict[str, str]:
     Without `weights` the file that defines the constants is left out: someone else does.
     """
     constants = constants_of(program)
-    headers = sorted({step.call.header for step in program.steps})
+    headers = sorted({step.call.header for step in program.steps if not step.call.hands_over})
     common = _common(program)
     name = program.name
     return {
@@ -92,23 +78,34 @@ def emit(program: Program, *, weights: bool = True) -> dict[str, str]:
         f"{name}.c": _template("model.c").substitute(
             common,
             includes="\n".join(f'#include "thimble/{header}"' for header in headers),
-            functions="\n".join([*_functions(program, constants), *_streams(program)]),
-            calls="\n".join(_calls(program)),
-            init="\n".join(_init(program)) or "  (void)arena; /* nothing is kept between inferences */",
+            functions="\n".join([*_prelude(program), *_functions(program, constants), *_streams(program)]),
+            entry=_entry(program),
+            init="\n".join(_init(program))
+            or f"  (void){c_arenas.argument(program)}; /* nothing is kept between inferences */",
+            startup=c_arenas.startup(program),
         ),
         f"{name}_weights.h": _template("weights.h").substitute(
-            common, declarations="\n".join(map(_declaration, constants.values()))
+            common,
+            declarations="\n".join(map(_declaration, constants.values())) + c_arenas.place_macro(program),
         ),
         **(_weights_file(program, common, constants) if weights else {}),
-        f"{name}_arena.c": _template("arena.c").substitute(common),
+        f"{name}_arena.c": _arena_file(program, common),
         **{f"thimble/{header}": text for header, text in kernel_sources([*headers, "base.h"]).items()},
     }
+
+
+def _arena_file(program: Program, common: Mapping[str, str]) -> str:
+    if program.layout is None and len(program.arenas) == 1:
+        return _template("arena.c").substitute(common)
+    return _template("placed_arena.c").substitute(
+        common, place=c_arenas.place_macro(program), definitions=c_arenas.definitions(program)
+    )
 
 
 def _weights_file(
     program: Program, common: Mapping[str, str], constants: Mapping[tuple[str, bytes, bool], Constant]
 ) -> dict[str, str]:
-    text = _template("weights.c").substitute(common, definitions="\n".join(_definitions(constants)))
+    text = _template("weights.c").substitute(common, definitions="\n".join(_definitions(program, constants)))
     return {f"{program.name}_weights.c": text}
 
 
@@ -128,29 +125,29 @@ def kernel_sources(headers: list[str]) -> dict[str, str]:
 def constants_of(program: Program) -> dict[tuple[str, bytes, bool], Constant]:
     """Every array that the steps use, by C type, content and address space, in the order of their first use."""
     found: dict[tuple[str, bytes, bool], Constant] = {}
-    for dtype, data, what, flash in _arrays(program):
+    for step, dtype, data, what, flash in _arrays(program):
         key = (C_TYPES[dtype], data, flash)
         if key not in found and data:
-            found[key] = Constant(f"{program.name}_k{len(found)}", dtype, what, data, flash)
+            found[key] = Constant(f"{program.name}_k{len(found)}", dtype, what, data, flash, step)
     return found
 
 
-def _arrays(program: Program) -> Iterator[tuple[DType, bytes, str, bool]]:
-    """Type, content, description, and whether only kernels that know flash read it."""
+def _arrays(program: Program) -> Iterator[tuple[int | None, DType, bytes, str, bool]]:
+    """Whose step it is, type, content, description, and whether only kernels that know flash read it."""
     tensors = program.graph.tensors
-    for step in program.steps:
+    for number, step in enumerate(program.steps):
         where = _label(program.graph, step)
         for constant in step.call.constants:
-            yield constant.dtype, constant.data, f"{constant.name} of {where}", True
+            yield number, constant.dtype, constant.data, f"{constant.name} of {where}", True
         for access in step.reads:
             if access.arena == FLASH:
-                yield access.view.tensor.dtype, _bytes(access.view.tensor), f"operand of {where}", False
+                yield number, access.view.tensor.dtype, _bytes(access.view.tensor), f"operand of {where}", False
     for tensor in (tensors[i] for i in program.graph.outputs):
         if tensor.kind is Kind.CONSTANT:
-            yield tensor.dtype, _bytes(tensor), "an output that no input changes", False
+            yield None, tensor.dtype, _bytes(tensor), "an output that no input changes", False
     for index, first in program.variables:
         if len(set(first)) > 1:
-            yield DType.UINT8, first, f"first value of {_comment(tensors[index].name)}", False
+            yield None, DType.UINT8, first, f"first value of {_comment(tensors[index].name)}", False
 
 
 def literal(dtype: DType, data: bytes) -> str:
@@ -210,11 +207,12 @@ def _declaration(constant: Constant) -> str:
     return f"extern _Alignas({constant_alignment(constant)}) {_declared(constant)};"
 
 
-def _definitions(constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
+def _definitions(program: Program, constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
     for constant in constants.values():
         yield f"/* {constant.what} */"
         text = literal(constant.dtype, constant.data)
-        yield f"THIMBLE_WEIGHTS({constant_alignment(constant)}) {_declared(constant)} = {{\n  {text}\n}};\n"
+        place = "" if constant.step is None else c_arenas.weights_place(program, constant.step, constant.symbol)
+        yield f"{place}THIMBLE_WEIGHTS({constant_alignment(constant)}) {_declared(constant)} = {{\n  {text}\n}};\n"
 
 
 def constant_alignment(constant: Constant) -> int:
@@ -225,16 +223,17 @@ def constant_alignment(constant: Constant) -> int:
 def _functions(program: Program, constants: Mapping[tuple[str, bytes, bool], Constant]) -> Iterator[str]:
     for number, step in enumerate(program.steps):
         call = step.call
-        if step.is_view:
+        if step.is_view or call.hands_over:
             continue
         yield f"/* {_label(program.graph, step)} */"
         if call.struct:
             yield f"static const THIMBLE_FLASH thimble_{call.struct}_params p{number} = {_initializer(call.fields)};"
-        row = ", int32_t row" if step.by_row is not ByRow.NO else ""
-        yield f"static THIMBLE_NOINLINE void step_{number}(uint8_t *arena{row}) {{"
+        row = ("int32_t row",) if step.by_row is not ByRow.NO else ()
+        parameters = c_arenas.parameters(program, [step], *row)
+        yield f"static {c_arenas.code_place(program, number)}THIMBLE_NOINLINE void step_{number}({parameters}) {{"
         loop = f"for (int32_t batch = 0; batch < {call.batch}; batch++) " if call.batch > 1 else ""
         yield f"  {loop}thimble_{call.kernel}({', '.join(_arguments(program, step, number, constants))});"
-        yield "}\n" if _touches_arena(step) else "  (void)arena;\n}\n"
+        yield "}\n" if _touches_arena(step) or len(program.arenas) > 1 else "  (void)arena;\n}\n"
 
 
 def _touches_arena(step: Step) -> bool:
@@ -249,13 +248,13 @@ def _arguments(
         yield f"&p{number}"
     moved = _moved(program, step)
     for index, access in enumerate(step.reads):
-        yield _pointer(access, constants, "const ", moved(access, index))
+        yield _pointer(program, access, constants, "const ", moved(access, index))
     for data in call.constants:
         yield _symbol(data, constants)
     for index, access in enumerate(step.writes):
-        yield _pointer(access, constants, "", moved(access, index))
+        yield _pointer(program, access, constants, "", moved(access, len(step.reads) + index))
     if step.scratch is not None:
-        yield f"(void *)(arena + {step.scratch[1]})"
+        yield f"(void *)({c_arenas.pointer(program, step.scratch[0])} + {step.scratch[1]})"
     if step.by_row is ByRow.KERNEL:
         yield "row, row + 1"
     elif call.rows:
@@ -275,7 +274,9 @@ def _moved(program: Program, step: Step) -> Callable[[Access, int], str]:
                 return ""
             kept = rings.get(tensor.id, rows[0])
             return f" + {'row' if kept == rows[0] else f'row % {kept}'} * {tensor.nbytes // rows[0]}"
-        batch = step.call.batch if index == 0 else 1
+        if step.call.moves:
+            return f" + batch * {step.call.moves[index]}" if step.call.moves[index] else ""
+        batch = step.call.batch if index in (0, len(step.reads)) else 1
         return f" + batch * {access.view.nbytes // batch}" if batch > 1 else ""
 
     return moved
@@ -286,11 +287,15 @@ def _symbol(data: Data, constants: Mapping[tuple[str, bytes, bool], Constant]) -
 
 
 def _pointer(
-    access: Access, constants: Mapping[tuple[str, bytes, bool], Constant], qualifier: str, moved: str = ""
+    program: Program,
+    access: Access,
+    constants: Mapping[tuple[str, bytes, bool], Constant],
+    qualifier: str,
+    moved: str = "",
 ) -> str:
     tensor = access.view.tensor
     if access.arena != FLASH:
-        return f"({qualifier}void *)(arena + {access.start}{moved})"
+        return f"({qualifier}void *)({c_arenas.pointer(program, access.arena)} + {access.start}{moved})"
     if not tensor.nbytes:
         return "NULL"
     symbol = constants[C_TYPES[tensor.dtype], _bytes(tensor), False].symbol
@@ -312,34 +317,58 @@ def _value(value: object) -> str:
     return _number(value)
 
 
-def _calls(program: Program) -> Iterator[str]:
+def _prelude(program: Program) -> Iterator[str]:
+    if program.position is not None:
+        yield c_rows.prelude(program)
+
+
+def _entry(program: Program) -> str:
+    """The functions that run an inference."""
+    if program.position is not None:
+        return c_rows.functions(program, _parts(program))
+    calls = [line for lines, _ in _parts(program) for line in lines]
+    if all(step.is_view for step in program.steps):
+        calls.append(f"  (void){c_arenas.argument(program)};")
+    return "\n".join([f"void {program.name}_invoke({c_arenas.parameter(program)}) {{", *calls, "}"])
+
+
+def _parts(program: Program) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Statements up to where an inference may wait for the application, and the call that does; "" for the last."""
     streams = {stream.first: (number, stream) for number, stream in enumerate(program.streams)}
+    lines: list[str] = []
     at = 0
     while at < len(program.steps):
-        yield f"  {program.name.upper()}_HOOK({at});"
+        lines.append(f"  {program.name.upper()}_HOOK({at});")
         if at in streams:
             number, stream = streams[at]
-            yield f"  stream_{number}(arena);"
+            steps = program.steps[stream.first : stream.end]
             at = stream.end
+            if c_rows.stops(program, stream):
+                if lines[:-1]:
+                    yield tuple(lines[:-1]), ""
+                yield (lines[-1],), f"stream_{number}({c_arenas.arguments(program, steps, 'at', outside=True)})"
+                lines = []
+            else:
+                lines.append(f"  stream_{number}({c_arenas.arguments(program, steps, outside=True)});")
         else:
             if not program.steps[at].is_view:
-                yield f"  step_{at}(arena);"
+                lines.append(f"  step_{at}({c_arenas.arguments(program, [program.steps[at]], outside=True)});")
             at += 1
-    if all(step.is_view for step in program.steps):
-        yield "  (void)arena;"
+    if lines:
+        yield tuple(lines), ""
 
 
 def _streams(program: Program) -> Iterator[str]:
     """Per stream the order of its operators, and the loop that lets each compute its next row."""
     for number, stream in enumerate(program.streams):
-        if stream.rows:
+        if stream.rows or c_rows.stops(program, stream):
             yield from _repeating_stream(program, number, stream)
             continue
         order = literal(DType.UINT8 if len(stream.members) < 256 else DType.UINT16, _order_bytes(stream))
         ctype = "uint8_t" if len(stream.members) < 256 else "uint16_t"
         yield f"/* Whose row comes next, of the operators of steps {stream.first} to {stream.end - 1}. */"
         yield f"static const THIMBLE_FLASH {ctype} order_{number}[{len(stream.order)}] = {{\n  {order}\n}};"
-        yield f"static THIMBLE_NOINLINE void stream_{number}(uint8_t *arena) {{"
+        yield f"static THIMBLE_NOINLINE void stream_{number}({_stream_parameters(program, stream)}) {{"
         yield f"  int32_t rows[{len(stream.members)}] = {{0}};"
         yield f"  for (int32_t i = 0; i < {len(stream.order)}; i++) {{"
         yield f"    const int32_t member = order_{number}[i], row = rows[member]++;"
@@ -348,7 +377,7 @@ def _streams(program: Program) -> Iterator[str]:
         for member, count in enumerate(stream.members):
             height = program.graph.results(program.graph.ops[program.steps[at].op])[0].shape[1]
             row = f"{height - 1} - row" if stream.descending else "row"
-            calls = " ".join(f"step_{step}(arena, {row});" for step in range(at, at + count))
+            calls = _row_calls(program, at, count, row)
             last = member + 1 == len(stream.members)
             yield f"      {'default' if last else f'case {member}'}: {calls} break;"
             at += count
@@ -356,22 +385,49 @@ def _streams(program: Program) -> Iterator[str]:
 
 
 def _repeating_stream(program: Program, number: int, stream: Stream) -> Iterator[str]:
-    """A stream with rows that are computed more than once: its table says which row comes next, too."""
-    most = max(*stream.rows, len(stream.members))
+    """A stream that waits, or with rows that are computed more than once: its table says which row comes next, too."""
+    turns = np.array(stream.turns)
+    most = max(int(turns.max()), len(stream.members))
     dtype, ctype = (DType.UINT8, "uint8_t") if most < 256 else (DType.UINT16, "uint16_t")
-    turns = np.column_stack([stream.order, stream.rows])
     table = literal(dtype, turns.astype("<u1" if most < 256 else "<u2").tobytes())
     yield f"/* Whose row comes next, of the operators of steps {stream.first} to {stream.end - 1}, and which. */"
     yield f"static const THIMBLE_FLASH {ctype} order_{number}[{turns.size}] = {{\n  {table}\n}};"
-    yield f"static THIMBLE_NOINLINE void stream_{number}(uint8_t *arena) {{"
-    yield f"  for (int32_t i = 0; i < {turns.size}; i += 2) {{"
-    yield f"    const int32_t member = order_{number}[i], row = order_{number}[i + 1];"
+    waits = c_rows.stops(program, stream)
+    kind, more = ("int", (c_rows.parameter(program),)) if waits else ("void", ())
+    yield f"static THIMBLE_NOINLINE {kind} stream_{number}({_stream_parameters(program, stream, *more)}) {{"
+    if waits:
+        yield f"  while (at->turn < {turns.size}) {{"
+        yield f"    const int32_t member = order_{number}[at->turn], row = order_{number}[at->turn + 1];"
+        yield "    at->turn += 2;"
+    else:
+        yield f"  for (int32_t i = 0; i < {turns.size}; i += 2) {{"
+        yield f"    const int32_t member = order_{number}[i], row = order_{number}[i + 1];"
     yield "    switch (member) {"
     for member, (at, count) in enumerate(zip(stream.starts, stream.members, strict=True)):
-        calls = " ".join(f"step_{step}(arena, row);" for step in range(at, at + count))
+        step = program.steps[at]
+        turn = c_rows.stop(program, step) if step.call.hands_over else f"{_row_calls(program, at, count, 'row')} break;"
         last = member + 1 == len(stream.members)
-        yield f"      {'default' if last else f'case {member}'}: {calls} break;"
-    yield "    }\n  }\n}\n"
+        yield f"      {'default' if last else f'case {member}'}: {turn}"
+    yield "    }\n  }"
+    yield from _ending(program, stream) if waits else ()
+    yield "}\n"
+
+
+def _ending(program: Program, stream: Stream) -> Iterator[str]:
+    """The end of a stream that waits. One that does nothing else has no use for the arena."""
+    steps = program.steps[stream.first : stream.end]
+    if all(step.call.hands_over for step in steps):
+        yield from (f"  (void){c_arenas.pointer(program, arena)};" for arena in c_arenas.touched(program, steps))
+    yield f"  return {c_rows.event_name(program.name, c_rows.Event.COMPLETE)};"
+
+
+def _stream_parameters(program: Program, stream: Stream, *more: str) -> str:
+    return c_arenas.parameters(program, program.steps[stream.first : stream.end], *more)
+
+
+def _row_calls(program: Program, first: int, count: int, row: str) -> str:
+    steps = range(first, first + count)
+    return " ".join(f"step_{n}({c_arenas.arguments(program, [program.steps[n]], row)});" for n in steps)
 
 
 def _order_bytes(stream: Stream) -> bytes:
@@ -381,21 +437,24 @@ def _order_bytes(stream: Stream) -> bytes:
 def _init(program: Program) -> Iterator[str]:
     constants = constants_of(program)
     places = dict(program.places)
+    if program.position is not None:
+        yield c_rows.idle(program)
     for tensor, data in program.variables:
-        _, offset = places[tensor]
+        arena, offset = places[tensor]
+        base = c_arenas.member(program, arena)
         if len(set(data)) > 1:
-            yield f"  memcpy(arena + {offset}, {constants['uint8_t', data, False].symbol}, {len(data)});"
+            yield f"  memcpy({base} + {offset}, {constants['uint8_t', data, False].symbol}, {len(data)});"
         else:
-            yield f"  memset(arena + {offset}, {data[0]}, {len(data)});"
+            yield f"  memset({base} + {offset}, {data[0]}, {len(data)});"
 
 
 def _common(program: Program) -> dict[str, str]:
-    arena = program.arenas[0]
     return {
         "name": program.name,
         "NAME": program.name.upper(),
-        "arena_bytes": str(max(1, arena.size)),
-        "alignment": str(arena.alignment),
+        "arena_bytes": str(max(1, program.arena_bytes)),
+        "alignment": str(max(arena.alignment for arena in program.arenas)),
+        "parameter": c_arenas.parameter(program),
         "steps": str(len(program.steps)),
         "step_names": "\n".join(f" *   {i}: {_label(program.graph, step)}" for i, step in enumerate(program.steps)),
     }
@@ -406,9 +465,28 @@ def _api(program: Program) -> dict[str, str]:
     inputs = [graph.tensors[i] for i in graph.inputs]
     outputs = [graph.tensors[i] for i in graph.outputs]
     return {
+        "arena": c_arenas.struct(program),
+        "placed": c_arenas.interface(program),
+        "usage": c_rows.usage(program) if program.position is not None else _usage(program),
+        "entry": c_rows.interface(program)
+        if program.position is not None
+        else f"void {program.name}_invoke({c_arenas.parameter(program)});",
         "inputs": "\n".join(_port(program, "input", i, t) for i, t in enumerate(inputs)),
         "outputs": "\n".join(_port(program, "output", i, t) for i, t in enumerate(outputs)),
     }
+
+
+def _usage(program: Program) -> str:
+    """How to run an inference, for the header's comment."""
+    name = program.name
+    lines = (
+        (f"{name}_init(arena);", "once; also forgets what the network keeps between inferences"),
+        (f"memcpy({name}_input_0(arena), ...);", "fill all inputs before every inference: it may overwrite them"),
+        (f"{name}_invoke(arena);", ""),
+        (f"result = {name}_output_0(arena);", f"valid until the next call of {name}_invoke"),
+    )
+    width = max(len(code) for code, _ in lines) + 2
+    return "\n".join(f" *   {code:{width}}{what}".rstrip() for code, what in lines)
 
 
 def _port(program: Program, kind: str, index: int, tensor: Tensor) -> str:
@@ -427,17 +505,21 @@ def _port(program: Program, kind: str, index: int, tensor: Tensor) -> str:
             f"#define {prefix}_SCALE {decimal(tensor.quant.scale[0])}",
             f"#define {prefix}_ZERO_POINT {tensor.quant.zero_point[0]}",
         ]
+    if tensor.kind is Kind.OUTSIDE:
+        return "\n".join([*lines, *c_rows.port(program, tensor)]) + "\n"
     const = "const " if kind == "output" else ""
-    function = f"static inline {const}{ctype} *{program.name}_{kind}_{index}({const}uint8_t *arena)"
+    parameter = c_arenas.parameter(program, const=bool(const))
+    function = f"static inline {const}{ctype} *{program.name}_{kind}_{index}({parameter})"
     if tensor.kind is Kind.CONSTANT:
         symbol = constants_of(program)[ctype, _bytes(tensor), False].symbol
         lines += [
             f"extern const {ctype} {symbol}[];",
-            f"{function} {{ (void)arena; return {symbol}; }}",
+            f"{function} {{ (void){c_arenas.argument(program)}; return {symbol}; }}",
         ]
         return "\n".join(lines) + "\n"
-    _, offset = program.place(tensor) if tensor.nbytes else (0, 0)
-    lines.append(f"{function} {{ return ({const}{ctype} *)({const}void *)(arena + {offset}); }}")
+    arena, offset = program.place(tensor) if tensor.nbytes else (0, 0)
+    start = c_arenas.member(program, arena)
+    lines.append(f"{function} {{ return ({const}{ctype} *)({const}void *)({start} + {offset}); }}")
     return "\n".join(lines) + "\n"
 
 

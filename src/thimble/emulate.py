@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,8 @@ class Inference:
     """One call of `invoke`: instructions, cycles where the emulator has them, and instructions per step if asked for.
 
     `steps[k]` is what was executed from before step k to before the next one. The call itself counts: a few
-    instructions. `accesses` are those of the call, `step_accesses` those of each step.
+    instructions. `accesses` are those of the call, `step_accesses` those of each step. `memory_words` are, of a placed
+    program, the words accessed per memory of the board, and `step_memory_words` those of each step.
     """
 
     instructions: int
@@ -41,6 +43,8 @@ class Inference:
     steps: tuple[int, ...] = ()
     accesses: Accesses = field(default_factory=Accesses)
     step_accesses: tuple[Accesses, ...] = ()
+    memory_words: Mapping[str, int] = field(default_factory=dict)
+    step_memory_words: tuple[Mapping[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ def predict(
 
 def bundle_of(program: Program) -> Bundle:
     """The files of a program, and how they are called."""
-    return Bundle(interface_of(program), emit(program))
+    return Bundle(interface_of(program), emit(program), program.layout)
 
 
 def _input_bytes(interface: Interface, inputs: Sequence[tuple[Array, ...]]) -> bytes:
@@ -201,7 +205,7 @@ def _input_bytes(interface: Interface, inputs: Sequence[tuple[Array, ...]]) -> b
     for values in inputs:
         if len(values) != len(interface.inputs):
             raise OptionError(f"the model has {len(interface.inputs)} inputs, {len(values)} were given")
-        for port, array in zip(interface.inputs, values, strict=True):
+        for port, array in sorted(zip(interface.inputs, values, strict=True), key=lambda pair: pair[0].rows > 0):
             if array.shape != port.shape or array.dtype != np.dtype(port.dtype):
                 raise OptionError(f"input '{port.name}' is {port}, not {array.dtype}{list(array.shape)}")
             parts.append(np.ascontiguousarray(array).tobytes())
@@ -209,38 +213,55 @@ def _input_bytes(interface: Interface, inputs: Sequence[tuple[Array, ...]]) -> b
 
 
 def _outputs(interface: Interface, data: bytes, count: int) -> Iterator[tuple[Array, ...]]:
+    """The outputs of every inference; outputs.bin has one that passes row by row first."""
+    stored = sorted(enumerate(interface.outputs), key=lambda pair: pair[1].rows == 0)
     at = 0
     for _ in range(count):
-        arrays: list[Array] = []
-        for port in interface.outputs:
+        arrays: dict[int, Array] = {}
+        for index, port in stored:
             part = (
                 np.frombuffer(data, np.dtype(port.dtype), port.elements, at)
                 if port.elements
                 else np.empty(0, port.dtype)
             )
-            arrays.append(part.reshape(port.shape))
+            arrays[index] = part.reshape(port.shape)
             at += port.nbytes
-        yield tuple(arrays)
+        yield tuple(arrays[index] for index in range(len(arrays)))
 
 
 def _inferences(trace: Trace, firmware: Firmware, machine: Machine) -> tuple[Inference, ...]:
     steps = 1 + max((step for _, step in steps_of(firmware)), default=-1)
     found: list[_Counts] = []
-    for (segment, instructions, cycles), accesses in zip(trace.segments, trace.accesses, strict=True):
+    for (segment, instructions, cycles), accesses, words in zip(
+        trace.segments, trace.accesses, trace.words, strict=True
+    ):
+        memories: Counter[str] = Counter()
+        for window, count in words.items() if firmware.memories else ():
+            memories[firmware.memories.get(window, window)] += count
         if segment == INVOKE:
-            found.append(_Counts([0] * steps, [Accesses()] * steps))
+            found.append(_Counts([0] * steps, [Accesses()] * steps, [Counter() for _ in range(steps)]))
         elif segment >= STEP:
             found[-1].steps[segment - STEP] += instructions
             found[-1].step_accesses[segment - STEP] += accesses
-        if segment == INVOKE or segment >= STEP:
+            found[-1].step_memories[segment - STEP] += memories
+        if segment >= INVOKE:
             found[-1].instructions += instructions
             found[-1].cycles += cycles
             found[-1].accesses += accesses
+            found[-1].memories += memories
     if not found:
         raise InternalError("the emulator recorded no inference")
     avr = machine.isa == "avr"
     return tuple(
-        Inference(f.instructions, f.cycles if avr else None, tuple(f.steps), f.accesses, tuple(f.step_accesses))
+        Inference(
+            f.instructions,
+            f.cycles if avr else None,
+            tuple(f.steps),
+            f.accesses,
+            tuple(f.step_accesses),
+            dict(f.memories),
+            tuple(map(dict, f.step_memories)),
+        )
         for f in found
     )
 
@@ -251,9 +272,11 @@ class _Counts:
 
     steps: list[int]
     step_accesses: list[Accesses]
+    step_memories: list[Counter[str]]
     instructions: int = 0
     cycles: int = 0
     accesses: Accesses = field(default_factory=Accesses)
+    memories: Counter[str] = field(default_factory=Counter)
 
 
 def _stack_bytes(trace: Trace, pointer: int, machine: Machine) -> int:
@@ -266,22 +289,28 @@ def _stack_bytes(trace: Trace, pointer: int, machine: Machine) -> int:
 
 
 def _arena(trace: Trace, firmware: Firmware) -> Window:
-    if ".model_arena" not in trace.windows:
-        return Window(0, 0, 0, 0, (0, 0), (0, 0))
-    start = firmware.image.sections[".model_arena"][0]
-    window = trace.windows[".model_arena"]
+    """All arenas together, with extents from where each begins."""
+    found = Window(0, 0, 0, 0, (0, 0), (0, 0))
+    for name, window in trace.windows.items():
+        if not (name.startswith(".model_") and name.endswith("_arena")):
+            continue
+        start = firmware.image.sections[name][0]
+        found = Window(
+            found.loads + window.loads,
+            found.stores + window.stores,
+            found.bytes_read + window.bytes_read,
+            found.bytes_written + window.bytes_written,
+            _joined(found.read, window.read, start),
+            _joined(found.written, window.written, start),
+        )
+    return found
 
-    def relative(extent: tuple[int, int]) -> tuple[int, int]:
-        return (extent[0] - start, extent[1] - start) if extent[1] else (0, 0)
 
-    return Window(
-        window.loads,
-        window.stores,
-        window.bytes_read,
-        window.bytes_written,
-        relative(window.read),
-        relative(window.written),
-    )
+def _joined(known: tuple[int, int], extent: tuple[int, int], start: int) -> tuple[int, int]:
+    if not extent[1]:
+        return known
+    low, high = extent[0] - start, extent[1] - start
+    return (min(known[0], low), max(known[1], high)) if known[1] else (low, high)
 
 
 def _first(outside: Outside, firmware: Firmware) -> str:

@@ -11,10 +11,12 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from thimble.choose import Goal
 from thimble.climb import build, climb
-from thimble.compile import HIGHEST_RUNG
+from thimble.compile import HIGHEST_RUNG, compile_model
 from thimble.errors import InternalError, OptionError, ThimbleError, UnsupportedOperatorError
 from thimble.ir import Model
 from thimble.kernel import Flavour
@@ -24,12 +26,14 @@ PUBLISHED = {2 << 20: (0.13, 0.66), 4 << 20: (0.38, 0.83)}
 """CEVA's shares of its models that fit, before and after, by bytes of L2."""
 MODEL_FILES = (".tflite", ".onnx")
 RUNGS = range(HIGHEST_RUNG + 1)
+_LEANEST = partial(compile_model, optimize=Goal.RAM)
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """One model: bytes of its weights, and of the arena after each rung: the least that it or a lower one reaches.
 
+    Rungs that were not planned, because those below settle what was asked, repeat the last one.
     `note`: why the rungs above 2 are missing, and those of stock TFLM count for them; or why all are (no arenas).
     """
 
@@ -60,22 +64,30 @@ def model_files(paths: Sequence[str]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def needs(model: Model, core: Target) -> Needs:
+def needs(model: Model, core: Target, sizes: Sequence[int] = ()) -> Needs:
     """Weights and arenas of a model: rungs 0 to 2 with stock TFLM, the others as portable compiled code.
 
-    Never raises: what cannot be planned is noted.
+    With sizes it climbs only until it is known which of them the model fits. Never raises: what cannot be planned is
+    noted.
     """
     weights = sum(graph.constant_bytes() for graph in model.graphs)
     arenas: list[int] = []
     note = ""
     try:
         arenas += [step.rung.arena_bytes for step in climb(model, core)]
-        arenas += [build(model, rung, Flavour.PORTABLE).rung.arena_bytes for rung in RUNGS[len(arenas) :]]
+        while len(arenas) < len(RUNGS) and not _settled(weights, min(arenas), sizes):
+            built = build(model, RUNGS[len(arenas)], Flavour.PORTABLE, compiler=_LEANEST)
+            arenas.append(built.rung.arena_bytes)
     except UnsupportedOperatorError as error:
         note = f"cannot be compiled: {error}"
     except (ThimbleError, InternalError) as error:
         note = f"cannot be planned: {error}"
     return Needs(model.name, weights, tuple(_least_so_far(arenas)), note)
+
+
+def _settled(weights: int, arena: int, sizes: Sequence[int]) -> bool:
+    """Whether less of an arena would change nothing: the model fits, or its weights alone do not."""
+    return bool(sizes) and all(weights + arena <= size or weights > size for size in sizes)
 
 
 def _least_so_far(arenas: list[int]) -> Iterator[int]:

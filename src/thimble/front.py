@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from thimble.climb import Built, Watch, build, compiler_for, linked, unwatched
-from thimble.compile import HIGHEST_RUNG
+from thimble.climb import Built, build, compiler_for, linked
+from thimble.compile import DEFAULT_MAX_MACS, HIGHEST_RUNG
 from thimble.emulate import emulate
 from thimble.errors import InternalError, OptionError
 from thimble.host import interface_of
@@ -17,6 +18,10 @@ from thimble.ir import Array, Model
 from thimble.kernel import Flavour
 from thimble.ladder import Compiled, Rung
 from thimble.target import Target
+from thimble.watch import Watch, unwatched, within
+
+LIMITS = (1.05, DEFAULT_MAX_MACS, 1.5)
+"""Multiply-accumulates, relative to the model's, up to which points of the highest rung are planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +81,23 @@ def ladder(
         OptionError: the emulator or its compiler is not installed, or the code does not fit the machine.
         InternalError: two rungs return different outputs.
     """
-    parts = 2 * (HIGHEST_RUNG + 1)
-    built = []
-    for number in range(HIGHEST_RUNG + 1):
-        watch(number, parts, f"rung {number}: planning")
-        built.append(build(model, number, flavour, keep_inputs=keep_inputs, compiler=compiler_for(core)))
+    limits = sorted({limit for limit in LIMITS if max_macs is None or limit < max_macs} | {max_macs or LIMITS[-1]})
+    plans = [*((number, DEFAULT_MAX_MACS) for number in range(HIGHEST_RUNG)), *((HIGHEST_RUNG, m) for m in limits)]
+    parts = len(plans) + HIGHEST_RUNG + 1
+    built: list[Built] = []
+    for done, (number, limit) in enumerate(plans):
+        inner = within(watch, done, parts, f"rung {number}")
+        compiler = partial(compiler_for(core), max_macs=limit)
+        one = build(model, number, flavour, keep_inputs=keep_inputs, compiler=compiler, watch=inner)
+        if number < HIGHEST_RUNG or not built or one.rung != replace(built[-1].rung, seconds=one.rung.seconds):
+            built.append(one)
     built = [one for one in built if max_macs is None or 1 + one.rung.extra_macs_ratio <= max_macs]
     planned = marked([Point(one.rung, one.compiled) for one in built])
     measured = []
     first: tuple[Array, ...] = ()
     for one, point in zip(built, planned, strict=True):
         if point.on_front:
-            watch(HIGHEST_RUNG + 1 + one.rung.rung, parts, f"rung {one.rung.rung}: compiling")
+            watch(len(plans) + one.rung.rung, parts, f"rung {one.rung.rung}: compiling")
             found, outputs = _measured(one, core, machine)
             first = first or outputs
             _check_same(first, outputs, one.rung.rung)

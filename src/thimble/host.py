@@ -16,6 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
+from thimble.c_rows import Event
 from thimble.emit import C_TYPES, Constant, constant_alignment, constants_of, emit
 from thimble.errors import OptionError
 from thimble.ir import Array, DType, Kind, Shape, Tensor, TensorId
@@ -32,9 +33,10 @@ MANY_CONSTANTS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An input or output: `offset` bytes from the arena's start, or the constant array `symbol`.
+    """An input or output: `offset` bytes from the start of its arena, or the constant array `symbol`.
 
-    `dtype` is NumPy's name; `scale` is None where values are not quantized (or not with one scale).
+    `dtype` is NumPy's name; `scale` is None where values are not quantized (or not with one scale). What passes row by
+    row has `rows`, and no place of its own.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Port:
     symbol: str = ""
     scale: float | None = None
     zero_point: int = 0
+    arena: int = 0
+    rows: int = 0
 
     @property
     def elements(self) -> int:
@@ -53,18 +57,31 @@ class Port:
     def nbytes(self) -> int:
         return self.elements * np.dtype(self.dtype).itemsize
 
+    @property
+    def row_bytes(self) -> int:
+        return self.nbytes // self.rows if self.rows else 0
+
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What a caller of compiled code must know: the prefix of its functions, its arena, its inputs and outputs."""
+    """What a caller of compiled code must know: the prefix of its functions, its arenas, its inputs and outputs.
+
+    `arenas` has the bytes of each where there are several.
+    """
 
     name: str
     arena_bytes: int
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    arenas: tuple[int, ...] = ()
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether an input or an output passes row by row."""
+        return any(port.rows for port in (*self.inputs, *self.outputs))
 
 
 def interface_of(program: Program) -> Interface:
@@ -76,16 +93,19 @@ def interface_of(program: Program) -> Interface:
         tensor = graph.tensors[index]
         one = tensor.quant if tensor.quant is not None and len(tensor.quant.scale) == 1 else None
         scale, zero = (one.scale[0], one.zero_point[0]) if one is not None else (None, 0)
-        offset, symbol = 0, ""
+        arena, offset, symbol, rows = 0, 0, "", 0
         if tensor.kind is Kind.CONSTANT:
             data = (tensor.data or b"")[: tensor.nbytes]
             symbol = constants[C_TYPES[tensor.dtype], data, False].symbol if data else ""
+        elif tensor.kind is Kind.OUTSIDE:
+            rows = tensor.shape[1]
         elif tensor.nbytes:
-            offset = program.place(tensor)[1]
-        return Port(tensor.name, _numpy_name(tensor), tensor.shape, offset, symbol, scale, zero)
+            arena, offset = program.place(tensor)
+        return Port(tensor.name, _numpy_name(tensor), tensor.shape, offset, symbol, scale, zero, arena, rows)
 
     ports = tuple(map(port, graph.inputs)), tuple(map(port, graph.outputs))
-    return Interface(program.name, program.arenas[0].size, *ports)
+    several = tuple(arena.size for arena in program.arenas) if len(program.arenas) > 1 else ()
+    return Interface(program.name, program.arena_bytes, *ports, several)
 
 
 def _numpy_name(tensor: Tensor) -> str:
@@ -119,10 +139,14 @@ class HostBundle:
             if done.returncode:
                 raise OptionError(f"{command[0]} refuses the bundle:\n{done.stderr.strip()[:4000]}")
             self._library = ctypes.CDLL(str(library))
-        self._block = ctypes.create_string_buffer(max(1, interface.arena_bytes) + ARENA_ALIGNMENT)
-        start = ctypes.addressof(self._block)
-        self._arena = start + -start % ARENA_ALIGNMENT
+        sizes = interface.arenas or (interface.arena_bytes,)
+        self._blocks = [ctypes.create_string_buffer(max(1, size) + ARENA_ALIGNMENT) for size in sizes]
+        starts = map(ctypes.addressof, self._blocks)
+        self._arenas = [start + -start % ARENA_ALIGNMENT for start in starts]
+        self._pointers = (ctypes.c_void_p * len(sizes))(*self._arenas)
+        self._arena = ctypes.addressof(self._pointers) if interface.arenas else self._arenas[0]
         self._invoke = self._function("invoke")
+        self._taken, self._given = b"", b""  # what passes row by row: an input, an output
         self.reset()
 
     def __enter__(self) -> HostBundle:
@@ -164,19 +188,42 @@ class HostBundle:
         for port, array in zip(ports, inputs, strict=True):
             if array.shape != port.shape or array.dtype != np.dtype(port.dtype):
                 raise OptionError(f"input '{port.name}' is {port}, not {array.dtype}{list(array.shape)}")
-            if port.nbytes:
-                ctypes.memmove(self._arena + port.offset, np.ascontiguousarray(array).tobytes(), port.nbytes)
+            if port.rows:
+                self._taken = np.ascontiguousarray(array).tobytes()
+            elif port.nbytes:
+                start = self._arenas[port.arena] + port.offset
+                ctypes.memmove(start, np.ascontiguousarray(array).tobytes(), port.nbytes)
 
     def invoke(self) -> None:
-        """One inference on what `store` left in the arena."""
-        self._invoke(self._arena)
+        """One inference on what `store` left in the arena; what passes row by row is handed over."""
+        if not self.interface.by_rows:
+            self._invoke(self._arena)
+            return
+        taken, self._given = self._taken, b""
+        event = self._call("begin", ctypes.c_int)
+        while event != Event.COMPLETE:
+            if event == Event.ROW_WANTED:
+                size = next(port.row_bytes for port in self.interface.inputs if port.rows)
+                ctypes.memmove(self._call("next_row", ctypes.c_void_p), taken[:size], size)
+                taken = taken[size:]
+            else:
+                size = next(port.row_bytes for port in self.interface.outputs if port.rows)
+                self._given += ctypes.string_at(self._call("out_row", ctypes.c_void_p), size)
+            event = self._call("row_done", ctypes.c_int)
+
+    def _call(self, verb: str, kind: type[ctypes.c_int | ctypes.c_void_p]) -> int:
+        function = self._function(verb)
+        function.restype = kind
+        return int(function(self._arena))
 
     def results(self) -> tuple[Array, ...]:
         """Copies of the outputs."""
         return tuple(map(self._result, self.interface.outputs))
 
     def _result(self, port: Port) -> Array:
-        start = self._arena + port.offset
+        if port.rows:
+            return np.frombuffer(self._given, np.dtype(port.dtype)).reshape(port.shape)
+        start = self._arenas[port.arena] + port.offset
         if port.symbol:
             start = ctypes.addressof((ctypes.c_uint8 * port.nbytes).in_dll(self._library, port.symbol))
         data = ctypes.string_at(start, port.nbytes) if port.nbytes else b""

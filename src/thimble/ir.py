@@ -70,6 +70,7 @@ class Kind(enum.Enum):
     VARIABLE = "variable"  # keeps its value from one inference to the next
     ACTIVATION = "activation"  # an operator writes it
     SCRATCH = "scratch"  # nobody writes it: work space that a custom operator names among its inputs
+    OUTSIDE = "outside"  # the application hands it over, or takes it, row by row; it never is in the arena
 
 
 class Activation(enum.Enum):
@@ -315,6 +316,10 @@ class Graph:
     ops: tuple[Op, ...]
     inputs: tuple[TensorId, ...]
     outputs: tuple[TensorId, ...]
+
+    def __hash__(self) -> int:
+        """Cheap, so that what is known of a graph can be looked up by it."""
+        return hash((self.name, len(self.tensors), len(self.ops), self.inputs, self.outputs))
 
     def operands(self, op: Op) -> tuple[Tensor | None, ...]:
         return tuple(None if i is None else self.tensors[i] for i in op.inputs)

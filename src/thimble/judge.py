@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from thimble.climb import Built, Compiler, Step, Watch, build, compiler_for, linked, scratch_of, unwatched
-from thimble.compile import DEFAULT_RUNG, HIGHEST_RUNG, compile_model, flavour_of
+from thimble.climb import Built, Compiler, Step, build, compiler_for, linked, scratch_of
+from thimble.compile import HIGHEST_RUNG, compile_model, flavour_of
 from thimble.errors import UnsupportedOperatorError
 from thimble.ir import Model, OpId, short_name
 from thimble.kernel import Flavour
@@ -16,6 +16,10 @@ from thimble.lifetime import shipped_schedule
 from thimble.mapping import MemoryMap, map_memory
 from thimble.target import Target
 from thimble.tflm.code_size import runtime_flash
+from thimble.watch import Watch, unwatched, within
+
+FIRST_RUNG = 2
+"""The first rung of C code that is considered: those below need as much or more, and cost the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def cheapest(
     number = chosen.rung.rung
     if any(_excess(chosen.compiled, limits)):
         return chosen, f"no rung fits; rung {number} ({chosen.rung.name}) comes closest"
-    less = "" if number == DEFAULT_RUNG else f"; those from {DEFAULT_RUNG} to {number - 1} do not fit"
+    less = "" if number == FIRST_RUNG else f"; those from {FIRST_RUNG} to {number - 1} do not fit"
     return chosen, f"rung {number} ({chosen.rung.name}) was chosen, the cheapest that fits{less}"
 
 
@@ -79,9 +83,10 @@ def _tried(
 
     With `found` something else fits already: no sizes are needed.
     """
-    for number in range(DEFAULT_RUNG, HIGHEST_RUNG + 1):
+    for number in range(FIRST_RUNG, HIGHEST_RUNG + 1):
         watch(number, HIGHEST_RUNG + 1, f"rung {number}")
-        built = build(model, number, flavour, name=name, keep_inputs=keep_inputs, compiler=compiler)
+        inner = within(watch, number, HIGHEST_RUNG + 1, f"rung {number}")
+        built = build(model, number, flavour, name=name, keep_inputs=keep_inputs, compiler=compiler, watch=inner)
         if not found and not any(_excess(built.compiled, limits)):
             built = linked(built, core)
             found = not any(_excess(built.compiled, limits))
@@ -182,7 +187,7 @@ def _compiled(
     """
     flavour, compiler = flavour_of(core), compiler_for(core)
     built = []
-    for number in range(DEFAULT_RUNG):
+    for number in range(FIRST_RUNG):
         watch(number, HIGHEST_RUNG + 1, f"rung {number}")
         built.append(build(model, number, flavour, compiler=compiler))
     tried = _tried(model, core, limits, flavour, found=found, all_rungs=all_rungs, watch=watch, compiler=compiler)

@@ -16,10 +16,31 @@ import math
 from dataclasses import dataclass, field
 
 from thimble.errors import UnsupportedOperatorError
-from thimble.ir import DType, Shape, Tensor
+from thimble.ir import DType, Shape, Tensor, TensorId
 
 Fields = tuple[tuple[str, "int | float | tuple[int, ...] | Fields"], ...]
 """Members of a C struct by name; a member may be a number, an array of integers, or a struct."""
+
+
+C_TYPES = {
+    DType.FLOAT32: "float",
+    DType.FLOAT64: "double",
+    DType.INT8: "int8_t",
+    DType.INT16: "int16_t",
+    DType.INT32: "int32_t",
+    DType.INT64: "int64_t",
+    DType.UINT8: "uint8_t",
+    DType.UINT16: "uint16_t",
+    DType.UINT32: "uint32_t",
+    DType.UINT64: "uint64_t",
+    DType.BOOL: "uint8_t",
+    DType.FLOAT16: "uint16_t",
+    DType.INT4: "uint8_t",
+}
+"""What C calls the element types."""
+
+TAKE_ROW, GIVE_ROW = "take_row", "give_row"
+"""In place of a kernel: the application writes a row of an input, or reads one of an output (`ops/handover.py`)."""
 
 
 class Flavour(enum.Enum):
@@ -80,6 +101,16 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """Where the bytes of a tensor are that is a part of another, `root`: runs from byte `offset` on, `pitch` apart."""
+
+    root: TensorId
+    offset: int
+    run: int
+    pitch: int
+
+
+@dataclass(frozen=True, slots=True)
 class KernelCall:
     """One call of a kernel.
 
@@ -96,6 +127,8 @@ class KernelCall:
             its values from the first row to the last, with which the result is written.
         scattered: whether rows of the result are written in several passes over the operand, not one after another.
         batch: how often the call is made; the first operand and the first result move on by their part of a batch.
+        moves: by how many bytes operands and results move on instead.
+        view: whether nothing is to be done, as what is copied is where it belongs already.
     """
 
     kernel: str
@@ -111,6 +144,13 @@ class KernelCall:
     batch: int = 1
     scattered: bool = False
     accumulates: bool = False
+    moves: tuple[int, ...] = ()
+    view: bool = False
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether the application does what is to be done."""
+        return self.kernel in (TAKE_ROW, GIVE_ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +213,18 @@ def dense_strides(shape: Shape, itemsize: int) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-__all__ = ["Choice", "Data", "Fields", "Flavour", "KernelCall", "Site", "View", "dense_strides", "whole"]
+__all__ = [
+    "C_TYPES",
+    "GIVE_ROW",
+    "TAKE_ROW",
+    "Choice",
+    "Data",
+    "Fields",
+    "Flavour",
+    "KernelCall",
+    "Site",
+    "Slice",
+    "View",
+    "dense_strides",
+    "whole",
+]

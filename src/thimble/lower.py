@@ -6,17 +6,20 @@ Graph ─lowered→ kernel calls per operator ─arena_problem→ Problem ─pac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from thimble.errors import UnsupportedOperatorError
+from thimble.errors import InternalError, UnsupportedOperatorError
 from thimble.ir import Graph, Kind, Op, OpId, Tensor, TensorId
-from thimble.kernel import Choice, Fields, Flavour, KernelCall, Site, View
+from thimble.kernel import Choice, Fields, Flavour, KernelCall, Site, Slice, View
 from thimble.memory import Schedule, Solution
 from thimble.patches import Patch, interior, strip_columns, strip_of, turn_order
-from thimble.program import FLASH, Access, ArenaBlock, ByRow, Program, Step, Stream
+from thimble.program import FLASH, POSITION_BYTES, Access, ArenaBlock, ByRow, Program, Step, Stream
+from thimble.slices import Slices, sliced_calls
 from thimble.streaming import Segment, Traits, accumulates, row_rules
 
 ALIGNMENT = 4
@@ -31,6 +34,10 @@ class Unit:
     segment: Segment
     calls: tuple[tuple[KernelCall, ...], ...]
     streamed: bool = False
+
+    def __hash__(self) -> int:
+        """Cheap, so that what is known of a unit can be looked up by it."""
+        return hash((self.segment.ops, self.segment.descending, self.streamed))
 
     @property
     def scratch(self) -> int:
@@ -83,6 +90,8 @@ def traits_of(
 
 
 def _unit(graph: Graph, part: Segment, choices: Sequence[Choice]) -> Unit:
+    if part.slices:
+        return Unit(part, (_sliced(graph, graph.ops[part.ops[0]], choices[0], part.slices),))
     if len(part.ops) == 1:
         calls = _calls(graph, graph.ops[part.ops[0]], choices[0])
         in_place = len(calls) == 1 and bool(calls[0].in_place)
@@ -95,6 +104,20 @@ def _unit(graph: Graph, part: Segment, choices: Sequence[Choice]) -> Unit:
         for op, choice in zip(part.ops, choices, strict=True)
     )
     return Unit(part, by_row, streamed=True)
+
+
+def _sliced(graph: Graph, op: Op, choice: Choice, slices: Slices) -> tuple[KernelCall, ...]:
+    """The calls on slices; by portable kernels where others can't."""
+    for other in (choice, Choice(Flavour.PORTABLE, choice.work_space), Choice(Flavour.PORTABLE)):
+        calls = sliced_calls(graph, op, other, slices)
+        if calls is not None:
+            return calls
+    raise InternalError(f"{op.label} cannot work on slices")
+
+
+def slices_of(units: Sequence[Unit]) -> dict[TensorId, Slice]:
+    """All tensors that are parts of others."""
+    return {t: place for unit in units for t, place in (unit.segment.slices or {}).items()}
 
 
 def _strip_calls(graph: Graph, patch: Patch, place: int, choice: Choice) -> tuple[KernelCall, ...]:
@@ -143,14 +166,48 @@ def _in_row_order(calls: tuple[KernelCall, ...]) -> bool:
     return len(calls) == 1 and not calls[0].scattered and bool(calls[0].rows or calls[0].in_place)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking(Site):
+    """A site that takes down how much work space was asked for."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def allows(self, work_space: int) -> bool:
+        self.asked.append(work_space)
+        return Site.allows(self, work_space)
+
+
+Known = dict[tuple[OpId, Flavour, bool], list[tuple[float, float, tuple[KernelCall, ...]]]]
+"""Calls by operator, flavour and whether for rows, each with the limits [from, to) of work space that lead to them."""
+
+
+@lru_cache(maxsize=4)
+def _known(graph: Graph) -> Known:
+    """What has been lowered of a graph so far: the same is asked for again and again."""
+    return {}
+
+
 def _calls(graph: Graph, op: Op, choice: Choice, *, by_row: bool = False) -> tuple[KernelCall, ...]:
     """An operator's calls; with `by_row` calls for one row, unless its kernel can be told which row to compute."""
     flavour = choice.flavour
     if by_row and flavour.calls_cmsis_nn:
         flavour = Flavour.PORTABLE  # CMSIS-NN computes whole layers only
-    site = Site(op.label, graph.operands(op), graph.results(op), flavour, choice.work_space, by_row)
+    limit = math.inf if choice.work_space is None else choice.work_space
+    known = _known(graph).setdefault((op.id, flavour, by_row), [])
+    for least, beyond, calls in known:
+        if least <= limit < beyond or limit == beyond == math.inf:
+            return calls
+    site = _Asking(op.label, graph.operands(op), graph.results(op), flavour, choice.work_space, by_row)
+    calls = _fresh_calls(graph, op, site)
+    least = max((size for size in site.asked if size <= limit), default=0)
+    beyond = min((size for size in site.asked if size > limit), default=math.inf)
+    known.append((least, beyond, calls))
+    return calls
+
+
+def _fresh_calls(graph: Graph, op: Op, site: Site) -> tuple[KernelCall, ...]:
     calls = op.attrs.lower(site)
-    if not by_row or (len(calls) == 1 and calls[0].rows):
+    if not site.by_row or (len(calls) == 1 and calls[0].rows):
         return calls
     rules = row_rules(graph, op.id) or {}
     inputs = tuple(_one_row(t) if t is not None and t.id in rules else t for t in site.inputs)
@@ -186,7 +243,13 @@ def assembled(
 ) -> Program:
     """The program of one arena from calls and offsets."""
     offsets = dict(zip(slots, solution.offsets, strict=True))
-    places = {tensor: (0, offset) for slot, offset in offsets.items() for tensor in slot.tensors if slot.part == 0}
+    slices = slices_of(units)
+    places = {
+        tensor: (0, offset + (slices[tensor].offset if tensor in slices else 0))
+        for slot, offset in offsets.items()
+        for tensor in slot.tensors
+        if slot.part == 0
+    }
     rings = rings_of(units)
 
     narrow = [t for unit in units for patch in unit.segment.patches for t in interior(graph, patch)]
@@ -211,17 +274,23 @@ def assembled(
     alignment = max((alignment_of(t) for t in graph.tensors), default=ALIGNMENT)
     if any(unit.scratch for unit in units):
         alignment = max(alignment, SCRATCH_ALIGNMENT)
+    size, position = solution.height, None
+    if any(step.call.hands_over for step in steps):
+        position = -(-size // ALIGNMENT) * ALIGNMENT
+        size = position + POSITION_BYTES
     return Program(
         name=name,
         graph=graph,
         schedule=schedule,
-        arenas=(ArenaBlock("arena", solution.height, alignment),),
+        arenas=(ArenaBlock("arena", size, alignment),),
         steps=tuple(steps),
         places=tuple(places.items()),
         variables=tuple((t.id, initial_bytes(t)) for t in variables_of(graph)),
         streams=tuple(streams),
         rings=tuple(rings.items()),
         strips=tuple(narrow),
+        slices=tuple(sorted(slices.items())),
+        position=position,
     )
 
 

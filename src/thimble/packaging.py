@@ -62,7 +62,8 @@ def packaged(
     Args:
         package: for which build system.
         sources: C files by path; with or without a self-test.
-        words: `name` and `NAME`, which are C identifiers, `arena_bytes` and `alignment`.
+        words: `name` and `NAME`, which are C identifiers, `arena_bytes` and `alignment`; `linker` is the linker-script
+            fragment of a program whose memories were chosen, "" or absent for others.
         flags: of the compiler for the network's code, an optimization level and perhaps definitions. An Arduino library
             cannot set any; definitions go into its source.
     """
@@ -71,7 +72,7 @@ def packaged(
     folder = SOURCE_FOLDER[package]
     kept = {path: text for path, text in sources.items() if package in _HAVE_MAIN or not path.endswith("_main.c")}
     files = {f"{folder}{path}": text for path, text in kept.items()}
-    files[f"{name}.ld"] = _filled("linker.ld", words)
+    files[f"{name}.ld"] = words.get("linker") or _filled("linker.ld", words)
     defined = "".join(f"#define {flag[2:]}\n" for flag in flags[1:])
     if package == "arduino" and defined:
         files[f"{folder}{name}.c"] = defined + files[f"{folder}{name}.c"]
@@ -89,7 +90,8 @@ _HAVE_MAIN = ("cmake", "zephyr")  # the others' frameworks have a main of their 
 
 def _cmake(words: Mapping[str, str], tested: bool) -> dict[str, str]:
     selftest = _filled("cmake_selftest.txt", words) if tested else ""
-    return {"CMakeLists.txt": _filled("cmake.txt", words, selftest=selftest)}
+    placed = _filled("cmake_placed.txt", words) if words.get("linker") else ""
+    return {"CMakeLists.txt": _filled("cmake.txt", words, selftest=selftest, placed=placed)}
 
 
 def _zephyr(words: Mapping[str, str], tested: bool) -> dict[str, str]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from thimble.ir import Graph, Op, OpId, Rows, Tensor, TensorId
-from thimble.ops.rows import columns_under
 
 Span = tuple[int, int]
 
@@ -80,19 +80,29 @@ def rows_kept(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Ro
     return found
 
 
+@lru_cache(maxsize=1024)
 def strip_columns(graph: Graph, patch: Patch) -> tuple[tuple[Span, ...], ...]:
     """Per strip the columns of the source, of each interior tensor, and of the result."""
     width = graph.results(graph.ops[patch.last])[0].shape[2]
     found = []
+    windows = [_across(graph, op) for op in reversed(patch.ops)]
     for strip in range(patch.strips):
         spans = [(width * strip // patch.strips, width * (strip + 1) // patch.strips)]
-        for op in reversed(patch.ops):
-            item = graph.ops[op]
-            columns = columns_under(item.attrs, graph.operands(item), graph.results(item)[0]) or ()
+        for stride, left, reach, columns in windows:
             first, end = spans[0]
-            spans.insert(0, (columns[first][0], columns[end - 1][1]))
+            start, stop = first * stride - left, (end - 1) * stride - left + reach
+            spans.insert(0, (min(max(0, start), columns), max(0, min(columns, stop))))
         found.append(tuple(spans))
     return tuple(found)
+
+
+def _across(graph: Graph, op: OpId) -> tuple[int, int, int, int]:
+    """Of an operator's window: stride, columns before the image, reach; and the image's columns."""
+    item = graph.ops[op]
+    tensors = graph.operands(item)
+    slides, x = item.attrs.sliding(tensors), tensors[0]
+    assert slides is not None and x is not None
+    return slides.stride[1], slides.before[1], (slides.kernel[1] - 1) * slides.dilation[1] + 1, x.shape[2]
 
 
 def strip_bytes(graph: Graph, patch: Patch) -> dict[TensorId, int]:

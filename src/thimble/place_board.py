@@ -20,8 +20,9 @@ from thimble.cost import Price, cycle_energy
 from thimble.errors import OptionError
 from thimble.ir import Model
 from thimble.place import DEFAULT_BUDGET, place, total_cost
-from thimble.place_parts import BoardMemory, Parts, access_of, memories_of, program_parts, runtime_parts
+from thimble.place_parts import BoardMemory, CodeSizes, Parts, access_of, memories_of, program_parts, runtime_parts
 from thimble.placement import Bank, Cost, Item, Kind, Memory, NoRoom, PlacementProblem, PlacementResult
+from thimble.program import Program
 from thimble.runtimes import OURS, core_named
 from thimble.target import target_named
 
@@ -29,7 +30,7 @@ Scale = tuple[float, float]
 """What a millisecond and a microjoule count in the objective."""
 Objective = Literal["latency", "energy", "mix"]
 OBJECTIVES: tuple[Objective, ...] = ("latency", "energy", "mix")
-_RUNG = 3
+PLACED_RUNG = 3
 """Of the ladder: results take the place of operands that die, which costs nothing."""
 _PARTS = 2**33  # the finest step of a cost is this fraction of the largest sum: CP-SAT's arithmetic stays exact
 
@@ -88,7 +89,7 @@ class Pair:
     placed: Placed | None
 
 
-def objective_named(name: str) -> Objective:
+def objective_named(name: str, option: str = "--objective") -> Objective:
     """The objective of that name.
 
     Raises:
@@ -97,7 +98,7 @@ def objective_named(name: str) -> Objective:
     for objective in OBJECTIVES:
         if objective == name:
             return objective
-    raise OptionError(f"--objective {name}: there are {', '.join(OBJECTIVES)}")
+    raise OptionError(f"{option} {name}: there are {', '.join(OBJECTIVES)}")
 
 
 def setting_of(model: Model, board: Board, *, runtime: str = OURS, period: float | None = None) -> Setting:
@@ -112,8 +113,22 @@ def setting_of(model: Model, board: Board, *, runtime: str = OURS, period: float
     memories = memories_of(board)
     if runtime != OURS:
         return Setting(board, runtime, memories, runtime_parts(model, board, runtime, memories), period)
-    program = compile_model(model, flavour=flavour_of(target_named(board.target)), rung=_RUNG)
-    return Setting(board, runtime, memories, program_parts(program, board, memories), period)
+    program = compile_model(model, flavour=flavour_of(target_named(board.target)), rung=PLACED_RUNG)
+    return program_setting(program, board, period=period)
+
+
+def program_setting(
+    program: Program,
+    board: Board,
+    *,
+    sizes: CodeSizes | None = None,
+    keep_inputs: bool = False,
+    period: float | None = None,
+) -> Setting:
+    """What there is to place of a program; its code and its stack have the sizes given, or estimated ones."""
+    memories = memories_of(board)
+    parts = program_parts(program, board, memories, sizes=sizes, keep_inputs=keep_inputs)
+    return Setting(board, OURS, memories, parts, period)
 
 
 def placed_best(

@@ -55,7 +55,11 @@ class BoardMemory:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is placed as one, with its price per memory of the board; None where it may not be."""
+    """What is placed as one, with its price per memory of the board; None where it may not be.
+
+    `step` is whose constants, code or work space it is; `tensors` are those of a slice of the arena that began at
+    `start`.
+    """
 
     name: str
     kind: Kind
@@ -63,6 +67,9 @@ class Part:
     prices: tuple[Price | None, ...]
     lifetime: Interval | None = None
     alignment: int = 1
+    step: int | None = None
+    tensors: tuple[int, ...] = ()
+    start: int = 0
 
     @property
     def lasting(self) -> bool:
@@ -132,16 +139,32 @@ def may_hold(board: Board, memory: BoardMemory, kind: Kind) -> bool:
     return (not program or region.space in program) and (region.executable if kind == "code" else region.kind != "itcm")
 
 
-def program_parts(program: Program, board: Board, memories: Sequence[BoardMemory]) -> Parts:
-    """The parts of a compiled program."""
+@dataclass(frozen=True, slots=True)
+class CodeSizes:
+    """Bytes of each step's code, and of the stack, as compiled."""
+
+    steps: tuple[int, ...]
+    stack: int
+
+
+def program_parts(
+    program: Program,
+    board: Board,
+    memories: Sequence[BoardMemory],
+    *,
+    sizes: CodeSizes | None = None,
+    keep_inputs: bool = False,
+) -> Parts:
+    """The parts of a compiled program; without `sizes` those of code and stack are estimates."""
     works = cost.work_of(program, board)
+    known = sizes or CodeSizes((cost.CODE_BYTES,) * len(program.steps), cost.STACK_BYTES)
     parts = (
-        *_step_parts(program, works, board, memories),
-        *_tensor_parts(program, works, board, memories),
-        _stack(works, board, memories),
+        *_step_parts(program, works, board, memories, known),
+        *_tensor_parts(program, works, board, memories, keep_inputs),
+        _stack(works, board, memories, known.stack),
     )
     notice = f"code counts {cost.CODE_BYTES} B per step and the stack {cost.STACK_BYTES} B: estimates"
-    return _without_code(Parts(parts, _base(works, board), (notice,)), board, memories)
+    return _without_code(Parts(parts, _base(works, board), () if sizes else (notice,)), board, memories)
 
 
 def runtime_parts(model: Model, board: Board, runtime: str, memories: Sequence[BoardMemory]) -> Parts:
@@ -188,9 +211,9 @@ def _without_code(parts: Parts, board: Board, memories: Sequence[BoardMemory]) -
 
 
 def _step_parts(
-    program: Program, works: Sequence[Work], board: Board, memories: Sequence[BoardMemory]
+    program: Program, works: Sequence[Work], board: Board, memories: Sequence[BoardMemory], sizes: CodeSizes
 ) -> Iterator[Part]:
-    for step, work, life in zip(program.steps, works, steps_of(program), strict=True):
+    for number, (step, work, life) in enumerate(zip(program.steps, works, steps_of(program), strict=True)):
         if step.is_view:
             continue
         name = f"{program.graph.ops[step.op].kind} #{step.op} {short_name(program.graph.ops[step.op].name)}"
@@ -202,22 +225,22 @@ def _step_parts(
                 else None
                 for m in memories
             ]
-            yield Part(f"weights of {name}", "weights", _up(work.constant_bytes, 4), tuple(prices), None, 4)
+            yield Part(f"weights of {name}", "weights", _up(work.constant_bytes, 4), tuple(prices), None, 4, number)
         fetches = [
             cost.code_price(board, m.like, t.instructions) if may_hold(board, m, "code") else None for m in memories
         ]
-        yield Part(f"code of {name}", "code", _up(cost.CODE_BYTES, 4), tuple(fetches), None, 4)
+        yield Part(f"code of {name}", "code", _up(sizes.steps[number], 4), tuple(fetches), None, 4, number)
         if step.scratch is not None:
             use = _uses(step, t)[-1]
             spaces = [_arena(board, m, use) if may_hold(board, m, "scratch") else None for m in memories]
             size = _up(step.call.scratch, SCRATCH_ALIGNMENT)
-            yield Part(f"work space of {name}", "scratch", size, tuple(spaces), life, SCRATCH_ALIGNMENT)
+            yield Part(f"work space of {name}", "scratch", size, tuple(spaces), life, SCRATCH_ALIGNMENT, number)
 
 
 def _tensor_parts(
-    program: Program, works: Sequence[Work], board: Board, memories: Sequence[BoardMemory]
+    program: Program, works: Sequence[Work], board: Board, memories: Sequence[BoardMemory], keep_inputs: bool
 ) -> Iterator[Part]:
-    groups = slices(program)
+    groups = slices(program, keep_inputs=keep_inputs)
     group_of = {tensor: number for number, group in enumerate(groups) for tensor in group.tensors}
     uses: list[list[_Use]] = [[] for _ in groups]
     for step, work in zip(program.steps, works, strict=True):
@@ -231,8 +254,9 @@ def _tensor_parts(
         ]
         names = [short_name(program.graph.tensors[tensor].name) for tensor in group.tensors]
         name = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} in its place"
-        alignment = SCRATCH_ALIGNMENT
-        yield Part(f"tensor {name}", "tensor", _up(group.size, alignment), tuple(prices), group.lifetime, alignment)
+        size, alignment = _up(group.size, SCRATCH_ALIGNMENT), SCRATCH_ALIGNMENT
+        mine = (None, group.tensors, group.start)
+        yield Part(f"tensor {name}", "tensor", size, tuple(prices), group.lifetime, alignment, *mine)
 
 
 def _uses(step: Step, traffic: Traffic) -> list[_Use]:
@@ -266,14 +290,22 @@ def steps_of(program: Program) -> tuple[Interval, ...]:
     return tuple(whole)
 
 
-def slices(program: Program) -> tuple[Slice, ...]:
-    """The arena's tensors, those together that the program lets share bytes at one step."""
-    lives, rings = _lives(program), dict(program.rings)
-    merged = [
-        Slice((tensor,), offset, _bytes_kept(program.graph.tensors[tensor], rings.get(tensor)), lives[tensor])
-        for tensor, (_, offset) in program.places
-        if tensor in lives
-    ]
+def slices(program: Program, *, keep_inputs: bool = False) -> tuple[Slice, ...]:
+    """The arena's tensors, those together that the program lets share bytes at one step.
+
+    They start where any element may, so that moving them leaves all tensors aligned.
+    """
+    lives, rings, places = _lives(program, keep_inputs), dict(program.rings), dict(program.places)
+    roots = {tensor: place.root for tensor, place in program.slices}
+    groups: dict[int, Slice] = {}  # a tensor with its parts
+    for tensor in places:
+        if tensor in lives:
+            root = roots.get(tensor, tensor)
+            (_, offset), size = places[root], _bytes_kept(program.graph.tensors[root], rings.get(root))
+            before = offset % SCRATCH_ALIGNMENT
+            mine = Slice((tensor,), offset - before, size + before, lives[tensor])
+            groups[root] = _joined(groups[root], mine) if root in groups else mine
+    merged = list(groups.values())
     while (fewer := _merged(merged)) != merged:
         merged = fewer
     return tuple(merged)
@@ -307,7 +339,7 @@ def _bytes_kept(tensor: Tensor, rows: int | None) -> int:
     return tensor.nbytes if rows is None else rows * tensor.nbytes // tensor.shape[1]
 
 
-def _lives(program: Program) -> dict[int, Interval]:
+def _lives(program: Program, keep_inputs: bool = False) -> dict[int, Interval]:
     """Steps from a tensor's first to its last use; inputs from the start, outputs to the end, variables always."""
     when, end = steps_of(program), len(program.steps)
     always = {tensor for tensor, _ in program.variables}
@@ -320,7 +352,7 @@ def _lives(program: Program) -> dict[int, Interval]:
     placed = {tensor for tensor, _ in program.places}
     for tensor in program.graph.given:
         if tensor in placed:
-            seen(tensor, 0, 1)
+            seen(tensor, 0, max(1, end) if keep_inputs else 1)
     for step, interval in zip(program.steps, when, strict=True):
         for access in _touched(step):
             seen(access.view.tensor.id, interval.start, interval.stop)
@@ -334,10 +366,10 @@ def _touched(step: Step) -> Iterator[Access]:
     return (a for a in (*step.reads, *step.writes) if a.arena != FLASH and a.view.tensor.nbytes)
 
 
-def _stack(works: Sequence[Work], board: Board, memories: Sequence[BoardMemory]) -> Part:
-    uses = [_Use(w.traffic.stack / 2, w.traffic.stack / 2, cost.STACK_BYTES) for w in works]
+def _stack(works: Sequence[Work], board: Board, memories: Sequence[BoardMemory], size: int = cost.STACK_BYTES) -> Part:
+    uses = [_Use(w.traffic.stack / 2, w.traffic.stack / 2, size) for w in works]
     prices = [_summed(_arena(board, m, use) for use in uses) if may_hold(board, m, "stack") else None for m in memories]
-    return Part("stack", "stack", _up(cost.STACK_BYTES, 8), tuple(prices), None, 8)
+    return Part("stack", "stack", _up(size, 8), tuple(prices), None, 8)
 
 
 def _arena(board: Board, memory: BoardMemory, use: _Use) -> Price:

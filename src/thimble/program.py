@@ -13,20 +13,24 @@ import itertools
 from dataclasses import dataclass, field
 
 from thimble.ir import Graph, OpId, Tensor, TensorId
-from thimble.kernel import KernelCall, View
+from thimble.kernel import KernelCall, Slice, View
+from thimble.layout import Layout
 from thimble.memory import Schedule
 
 FLASH = -1
 """In place of an arena's index: the bytes are a constant."""
+POSITION_BYTES = 12
+"""Where an inference that waits for the application stands: three integers of four bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArenaBlock:
-    """One contiguous block that the bundle needs; the caller may supply it."""
+    """One contiguous block that the bundle needs; the caller may supply it. `section` is the linker's, "" for any."""
 
     name: str
     size: int
     alignment: int
+    section: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,10 @@ class Step:
     @property
     def is_view(self) -> bool:
         """Whether nothing is to be done: a copy onto itself."""
-        return (
-            self.call.kernel == "copy"
-            and self.reads[0].arena != FLASH
-            and self.by_row is ByRow.NO
-            and (self.reads[0].arena, self.reads[0].start) == (self.writes[0].arena, self.writes[0].start)
-        )
+        if self.call.kernel != "copy" or self.by_row is not ByRow.NO:
+            return False
+        (read,), (write,) = self.reads, self.writes
+        return self.call.view or (read.arena != FLASH and (read.arena, read.start) == (write.arena, write.start))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,18 @@ class Stream:
     @property
     def end(self) -> int:
         return self.first + sum(self.members)
+
+    @property
+    def turns(self) -> tuple[tuple[int, int], ...]:
+        """Per turn the operator and, unless the stream descends, the row that it computes."""
+        if self.rows:
+            return tuple(zip(self.order, self.rows, strict=True))
+        done = [0] * len(self.members)
+        found = []
+        for member in self.order:
+            found.append((member, done[member]))
+            done[member] += 1
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,9 @@ class Program:
     `variables` are the tensors that keep their values, each with what `init` puts there. `streams` are runs of steps
     that are not executed one after another but row by row. `rings` are the tensors of which only so many rows are
     kept: row y of them is where row y modulo that number was. Of the tensors in `strips` only the columns are there
-    that an access names, row after row from where it starts. `selection` is for the reader.
+    that an access names, row after row from where it starts. The tensors in `slices` are parts of others. `position` is
+    the offset of `POSITION_BYTES` in the first arena that are taken as long as an inference lasts, where rows are
+    handed over. `selection` is for the reader. `layout` says which memory of a board holds what, if that was decided.
     """
 
     name: str
@@ -150,7 +166,10 @@ class Program:
     streams: tuple[Stream, ...] = ()
     rings: tuple[tuple[TensorId, int], ...] = ()
     strips: tuple[TensorId, ...] = ()
+    slices: tuple[tuple[TensorId, Slice], ...] = ()
+    position: int | None = None
     selection: Selection | None = None
+    layout: Layout | None = None
 
     @property
     def macs(self) -> int:
@@ -161,10 +180,11 @@ class Program:
         cells: dict[OpId, int] = {}
         for member in stream.order:
             step = self.steps[stream.starts[member]]
+            if step.call.accumulates or step.call.hands_over:
+                continue
             view = step.writes[0].view
-            if not step.call.accumulates:
-                columns = view.tensor.shape[2] if view.shape is None else view.shape[1]
-                cells[step.op] = cells.get(step.op, 0) + columns
+            columns = view.tensor.shape[2] if view.shape is None else view.shape[1]
+            cells[step.op] = cells.get(step.op, 0) + columns
         extra = 0
         for index, computed in cells.items():
             op = self.graph.ops[index]

@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which patches need how much less memory, and what they cost in multiply-accumulates (rung 6).
 
-The segment with the highest peak decides. In it the patches around its largest line buffer are tried, then how many
-strips and rows at a time; the one that saves most per multiply-accumulate is taken, and then the next segment has the
-highest peak. Every step is a point of the front; it ends where no patch helps.
+Every segment has alternatives: with patches around its largest line buffers, in several strips and bands; and as one
+patch together with its neighbours. Segments follow one another, so for any limit of the peak the cheapest alternatives
+within it are found by dynamic programming over the places where the schedule is cut. Point by point the limit falls
+below the last peak, and the segments that stand in the way get more alternatives, until none helps.
 
 Source: patches as such are those of J. Lin et al., "MCUNetV2: Memory-Efficient Patch-based Inference for Tiny Deep
-Learning", NeurIPS 2021, section 3; here they are a part of a segment whose other tensors have line buffers.
+Learning", NeurIPS 2021, section 3; here they are a part of a segment whose other tensors have line buffers. That cuts
+are to be chosen together: "msf-CNN: Patch-based Multi-Stage Fusion with Convolutional Neural Networks for TinyML",
+arXiv 2505.11483.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from thimble.ir import Graph, OpId, Rows, TensorId
 from thimble.patches import Patch, extra_macs, is_chain, strip_bytes
 from thimble.streaming import Life, Segment, Traits, row_rules, segment
 
-MOST_STEPS = 24
+MOST_STEPS = 96
+_STEP = 200  # each point saves at least this part of what the last one needs
+MOST_STRIPS = 24
+"""Each strip of each operator is a kernel call of its own, in flash."""
 _REACH = 4  # operators before and behind a line buffer that a patch may begin and end with
-_STRIPS = (1, 2, 3, 4, 6, 8, 12, 16)
+_JOINED = 6  # segments that may become one patch
+_CLOSER = 3  # chains of which many strips and bands are tried
+_COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of the widest strip
 _BANDS = (1, 2, 4, 8)
 
 Rules = Mapping[OpId, dict[TensorId, Rows] | None]
@@ -42,6 +50,8 @@ def front(
     traits: Mapping[OpId, Traits],
     keep_inputs: bool = False,
     most: int | None = None,
+    elsewhere: Collection[TensorId] = (),
+    whole: bool = False,
 ) -> Iterator[tuple[Segment, ...]]:
     """The segments with more and more patches, each time with a lower peak; not the segments as they are.
 
@@ -51,20 +61,88 @@ def front(
         traits: of the kernels.
         keep_inputs: the caller's inputs are left alone.
         most: multiply-accumulates that may be added in all; None: any number.
+        elsewhere: tensors whose bytes do not count.
+        whole: what a segment reads and writes counts in full; where many follow one another the packing may not be able
+            to put results where rows of operands have been given up.
     """
     order = [op for part in parts for op in part.ops]
-    search = _Search(graph, Life(graph, order, keep_inputs, traits), traits, {op: row_rules(graph, op) for op in order})
-    now = search.start(parts)
+    life = Life(graph, order, keep_inputs, traits, elsewhere, whole)
+    search = _Search(graph, life, traits, {op: row_rules(graph, op) for op in order})
+    table = _Table(search, search.start(parts))
+    now = table.cheapest(None)
     for _ in range(MOST_STEPS):
-        worst = max(range(len(now)), key=lambda n: now[n].peak)
-        others = max((trial.peak for n, trial in enumerate(now) if n != worst), default=0)
-        spent = sum(trial.extra for n, trial in enumerate(now) if n != worst)
-        room = None if most is None else most - spent
-        better = search.better(now, worst, others, room)
-        if better is None:
+        assert now is not None
+        peak = max(trial.peak for trial in now)
+        now = table.below(peak - max(1, peak // _STEP), now)
+        if now is None or (most is not None and sum(trial.extra for trial in now) > most):
             return
-        now = [*now[:worst], better, *now[worst + 1 :]]
         yield tuple(trial.part for trial in now)
+
+
+class _Table:
+    """The alternatives of all segments and of runs of them, by the numbers of the first and behind the last one."""
+
+    def __init__(self, search: _Search, parts: Sequence[Trial]) -> None:
+        self.search = search
+        self.parts = parts
+        self.found: dict[tuple[int, int], list[Trial]] = {(n, n + 1): [trial] for n, trial in enumerate(parts)}
+        self.starts = [sum(len(trial.part.ops) for trial in parts[:n]) for n in range(len(parts) + 1)]
+        self.seen: set[tuple[int, tuple[Patch, ...]]] = set()
+
+    def below(self, limit: int, now: Sequence[Trial]) -> list[Trial] | None:
+        """The cheapest alternatives within a limit, after those that stand in the way got more of them."""
+        number = {start: n for n, start in enumerate(self.starts)}
+        at = 0
+        for trial in now:
+            stop = at + len(trial.part.ops)
+            if trial.peak > limit and number[stop] == number[at] + 1:
+                self._extend(number[at], trial)
+            at = stop
+        while True:
+            chosen = self.cheapest(limit)
+            short = [n for n in range(len(self.parts)) if all(t.peak > limit for t in self.found[n, n + 1])]
+            more = [self._extend(n, min(self.found[n, n + 1], key=lambda t: (t.peak, t.extra))) for n in short]
+            if chosen is not None or not any(more):
+                return chosen if not any(more) else self.cheapest(limit)
+
+    def _extend(self, number: int, trial: Trial) -> bool:
+        """More alternatives of a segment, starting from one of them; whether that is new."""
+        key = number, trial.part.patches
+        if key in self.seen:
+            return False
+        if not any(segment == number for segment, _ in self.seen):
+            self._join(number)
+        self.seen.add(key)
+        self.found[number, number + 1] += self.search.around(trial, self.starts[number])
+        return True
+
+    def _join(self, number: int) -> None:
+        """The segment and its neighbours as one patch of the whole height."""
+        for first in range(number, max(-1, number - _JOINED), -1):
+            for stop in range(number + 1, min(len(self.parts), number + _JOINED) + 1):
+                ops = tuple(op for trial in self.parts[first:stop] for op in trial.part.ops)
+                if not self.search.is_closed(ops):
+                    break
+                if (first, stop) not in self.found or stop == first + 1:
+                    found = self.found.setdefault((first, stop), [])
+                    found += self.search.whole(ops, self.starts[first])
+
+    def cheapest(self, limit: int | None) -> list[Trial] | None:
+        """The alternatives within a limit that add the fewest multiply-accumulates, then those with low peaks."""
+        runs: dict[int, list[tuple[int, Trial]]] = {}
+        for (first, stop), trials in self.found.items():
+            able = [trial for trial in trials if limit is None or trial.peak <= limit]
+            if able:
+                runs.setdefault(stop, []).append((first, min(able, key=lambda t: (t.extra, t.peak))))
+        best: list[tuple[int, int, list[Trial]] | None] = [(0, 0, [])]
+        for stop in range(1, len(self.parts) + 1):
+            ways = []
+            for first, trial in runs.get(stop, ()):
+                before = best[first]
+                if before is not None:
+                    ways.append((before[0] + trial.extra, max(before[1], trial.peak), [*before[2], trial]))
+            best.append(min(ways, key=lambda way: way[:2], default=None))
+        return None if best[-1] is None else best[-1][2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +160,45 @@ class _Search:
             at = stop
         return found
 
-    def better(self, now: Sequence[Trial], worst: int, others: int, room: int | None) -> Trial | None:
-        """The segment with one patch more, so that most bytes are saved per multiply-accumulate."""
-        trial = now[worst]
-        start = sum(len(other.part.ops) for other in now[:worst])
-        chains = list(self._chains(trial.part))
-        rough = [self._with(trial, start, Patch(chain, self._strips(chain)[-1], 1)) for chain in chains]
-        able = [found for found in rough if found is not None and found.peak < trial.peak]
-        best: Trial | None = None
-        for found in sorted(able, key=lambda found: _worth(trial, found, others))[-2:]:
-            chain, strips, band = found.part.patches[-1].ops, found.part.patches[-1].strips, 1
-            for bands, widths in (((*_BANDS, self._height(chain[-1])), (strips,)), ((0,), self._strips(chain))):
-                tried = (
-                    self._with(trial, start, Patch(chain, count, rows or band)) for rows in bands for count in widths
-                )
-                fitting = [t for t in tried if t is not None and t.peak < trial.peak and _within(t.extra, room)]
-                fitting += [best] if best is not None else []
-                best = max(fitting, key=lambda t: _worth(trial, t, others), default=None)
-                if best is not None and best.part.patches[-1].ops == chain:
-                    band = best.part.patches[-1].band
-        return best
+    def around(self, trial: Trial, start: int) -> list[Trial]:
+        """A segment with one patch more, or another one, around its largest line buffers; all that lower the peak."""
+        tried: list[tuple[Patch, Trial]] = []
 
-    def _with(self, trial: Trial, start: int, patch: Patch) -> Trial | None:
+        def attempt(chain: tuple[OpId, ...], strips: int, band: int) -> None:
+            patch = Patch(chain, strips, band)
+            found = self._with(trial.part, start, patch)
+            if found is not None and found.peak < trial.peak:
+                tried.append((patch, found))
+
+        for chain in self._chains(trial.part):
+            for band in dict.fromkeys((1, self._height(chain[-1]))):
+                attempt(chain, self._strips(chain)[-1], band)
+        tried.sort(key=lambda pair: _worth(trial, pair[1]), reverse=True)
+        for chain in list(dict.fromkeys(patch.ops for patch, _ in tried))[:_CLOSER]:
+            height, strips = self._height(chain[-1]), self._strips(chain)
+            for count in strips:
+                for band in dict.fromkeys((*(band for band in _BANDS if band < height), height)):
+                    attempt(chain, count, band)
+        return [found for _, found in tried]
+
+    def whole(self, ops: tuple[OpId, ...], start: int) -> Iterator[Trial]:
+        """Operators as one patch of the whole height, in different numbers of strips."""
+        for strips in self._strips(ops) if len(ops) > 1 else ():
+            found = self._trial(ops, start, (Patch(ops, strips, self._height(ops[-1])),))
+            if found is not None:
+                yield found
+
+    def _with(self, part: Segment, start: int, patch: Patch) -> Trial | None:
         """A segment with a patch in place of those that it overlaps."""
-        part = trial.part
         apart = [other for other in part.patches if not set(other.ops) & set(patch.ops)]
-        stop = start + len(part.ops)
-        patches = (*apart, patch)
-        kept = self.life.kept(stop)
-        made = segment(self.graph, part.ops, self.rules, kept, traits=self.traits, patches=patches)
+        return self._trial(part.ops, start, (*apart, patch))
+
+    def _trial(self, ops: tuple[OpId, ...], start: int, patches: tuple[Patch, ...]) -> Trial | None:
+        stop = start + len(ops)
+        made = segment(self.graph, ops, self.rules, self.life.kept(stop), traits=self.traits, patches=patches)
         if made is None:
             return None
-        extra = sum(extra_macs(self.graph, other, self.rules) for other in patches)
+        extra = sum(extra_macs(self.graph, patch, self.rules) for patch in patches)
         return Trial(made, self.life.peak(start, stop, made), extra)
 
     def _chains(self, part: Segment) -> Iterator[tuple[OpId, ...]]:
@@ -128,18 +213,22 @@ class _Search:
             for first in range(place, max(-1, place - _REACH - 1), -1):
                 for end in range(place + 2, min(len(part.ops), place + 2 + _REACH) + 1):
                     chain = part.ops[first:end]
-                    if is_chain(self.graph, chain, self.rules) and self._is_closed(chain):
+                    if self.is_closed(chain):
                         yield chain
 
-    def _is_closed(self, chain: Sequence[OpId]) -> bool:
-        """Whether nobody else reads what is between the operators of a chain."""
+    def is_closed(self, chain: Sequence[OpId]) -> bool:
+        """Whether operators are a chain that can be a patch, and nobody else reads what is between them."""
+        if not is_chain(self.graph, chain, self.rules):
+            return False
         inside = {self.graph.ops[op].outputs[0] for op in chain[:-1]}
         readers = [t for op in self.graph.ops for t in op.inputs if t in inside]
         return len(readers) == len(inside) and not inside & set(self.graph.outputs)
 
     def _strips(self, chain: Sequence[OpId]) -> tuple[int, ...]:
+        """How many strips there may be, each of the least widest strip that so many can have."""
         width = self.graph.results(self.graph.ops[chain[-1]])[0].shape[2]
-        return tuple(strips for strips in _STRIPS if strips == 1 or 2 * strips <= width)
+        counts = {-(-width // columns) for columns in (*_COLUMNS, width)}
+        return tuple(sorted(count for count in counts if count <= MOST_STRIPS))
 
     def _height(self, op: OpId) -> int:
         return self.graph.results(self.graph.ops[op])[0].shape[1]
@@ -148,11 +237,6 @@ class _Search:
         return self.graph.tensors[tensor].nbytes // self.graph.tensors[tensor].shape[1]
 
 
-def _within(extra: int, room: int | None) -> bool:
-    return room is None or extra <= room
-
-
-def _worth(before: Trial, after: Trial, others: int) -> tuple[float, int]:
-    """Bytes that are saved, as far as no other segment needs them, per multiply-accumulate; then bytes."""
-    saved = before.peak - max(after.peak, others)
-    return saved / max(1, after.extra - before.extra), -after.peak
+def _worth(before: Trial, after: Trial) -> tuple[float, int]:
+    """Bytes that are saved per multiply-accumulate; then bytes."""
+    return (before.peak - after.peak) / max(1, after.extra - before.extra), -after.peak

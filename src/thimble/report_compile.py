@@ -43,6 +43,7 @@ def compile_json(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "inputs",
         "outputs",
         "files",
+        "placements",
         "notices",
     )
     return {"output": str(folder), **{key: manifest[key] for key in kept}}
@@ -72,7 +73,24 @@ def print_compile(folder: Path, manifest: Mapping[str, Any]) -> None:
     if manifest["fits"] is not None:
         console.print(("Fits " if manifest["fits"] else "DOES NOT FIT ") + escape(manifest["board"]))
     console.print(f"Wrote {len(manifest['files'])} files to {escape(str(folder))}; start with README.md there.")
+    _print_layout(console, manifest)
     _print_notices(console, manifest["notices"])
+
+
+def _print_layout(console: Console, manifest: Mapping[str, Any]) -> None:
+    """Bytes per memory of a bundle whose memories were chosen."""
+    layout = manifest["layout"]
+    for memory in () if layout is None else layout["memories"]:
+        inside = [row for row in manifest["placements"] if row["region"] == memory["region"]]
+        kinds = {
+            kind: sum(row["bytes"] for row in inside if row["kind"] == kind) for kind in ("weights", "code", "stack")
+        }
+        kinds["arena"] = sum(arena["size"] for arena in manifest["arenas"] if arena["name"] == memory["name"])
+        console.print(
+            f"{memory['region']}: {', '.join(f'{kind} {exact(size)}' for kind, size in kinds.items() if size)}"
+        )
+    if manifest["copied_bytes"]:
+        console.print(f"{exact(manifest['copied_bytes'])} are copied at start-up by {manifest['name']}_startup()")
 
 
 def run_json(source: str, outcome: Outcome, written: Sequence[Path], *, as_float: bool) -> dict[str, Any]:
@@ -92,6 +110,7 @@ def run_json(source: str, outcome: Outcome, written: Sequence[Path], *, as_float
         "cycles": None if measured is None else measured.cycles,
         "stack_bytes": None if measured is None else measured.stack_bytes,
         "stack_bound_bytes": None if measured is None else measured.stack_bound,
+        "memory_words": None if measured is None else dict(measured.inferences[0].memory_words) or None,
         "outside_accesses": None if measured is None else measured.outside_accesses,
         "random_inputs": outcome.made_up,
         "bit_exact": None if comparison is None else comparison.exact,

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
 from thimble.errors import InternalError
 from thimble.ir import OpId, Rows, TensorId
@@ -37,6 +38,10 @@ class Member:
     accumulates: bool = False
     band: int = 1
 
+    def __hash__(self) -> int:
+        """Cheap, as orders are looked up by their members."""
+        return hash((self.op, self.turns, self.band))
+
     def reads_in_step(self, tensor: TensorId) -> bool:
         """Whether each turn reads the row of an operand that it computes of the result, and no other."""
         if self.accumulates or self.band > 1:
@@ -47,6 +52,12 @@ class Member:
     def written_after(self, turns: int) -> int:
         """Rows of the result that are there after so many turns."""
         return int(turns == self.turns) if self.accumulates else min(turns * self.band, self.rows)
+
+    def written_at(self, steps: Sequence[int]) -> tuple[int, ...]:
+        """Per row of the result the step that writes it, of the steps at which the turns are taken."""
+        if self.accumulates:
+            return (steps[-1],)
+        return tuple([step for step in steps for _ in range(self.band)][: self.rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,94 +76,155 @@ class RowOrder:
     kept: tuple[int, ...]
 
 
-def row_order(members: Sequence[Member], rings: Sequence[Ring]) -> RowOrder:
+@lru_cache(maxsize=4096)
+def row_order(members: tuple[Member, ...], rings: tuple[Ring, ...]) -> RowOrder:
     """The order for `members`, of which the results in `rings` are needed by other members only."""
     kept = [_widest_window(members, ring) for ring in rings]
-    while True:
-        found = _Demand(members, rings, kept).run()
-        if isinstance(found, tuple):
-            return RowOrder(found, tuple(kept))
-        kept[found] += 1
+    demand = _Demand(members, rings, kept)
+    while (full := demand.run()) is not None:
+        kept[full] += 1
+        demand.back_to(full)
+    return RowOrder(tuple(members[place].op for place in demand.order), tuple(kept))
 
 
 def _widest_window(members: Sequence[Member], ring: Ring) -> int:
-    reads = (rows for member in members for tensor, rows in member.reads if tensor in ring.tensors)
-    return max([1, *(end - first for rows in reads for first, end in rows)])
+    return max([1, *(_window(rows) for member in members for tensor, rows in member.reads if tensor in ring.tensors)])
 
 
-@dataclass(slots=True)
+@lru_cache(maxsize=4096)
+def _window(rows: Rows) -> int:
+    return max(end - first for first, end in rows)
+
+
+@lru_cache(maxsize=4096)
+def last_turns(rows: Rows, height: int) -> Sequence[int]:
+    """Per row of an operand the last turn that reads it, -1 for none."""
+    last = [-1] * height
+    for turn, (first, end) in enumerate(rows):
+        last[first:end] = [turn] * (end - first)
+    return last
+
+
+@lru_cache(maxsize=4096)
+def _turns_making(rows: Rows, maker_turns: int, band: int, accumulates: bool) -> Sequence[int]:
+    """Per turn of a reader the turns after which the maker has made all rows that it reads."""
+    if accumulates:
+        return [maker_turns] * len(rows)
+    return [-(-end // band) for _, end in rows]
+
+
+@lru_cache(maxsize=4096)
+def _turns_reading(rows: Rows, height: int) -> list[int]:
+    """Per row the turns that read it or one before it: after these it may be overwritten."""
+    firsts = [first for first, _ in rows]
+    return [bisect.bisect_right(firsts, row) for row in range(height)]
+
+
+Check = tuple[int, Sequence[int], int]
+"""(a member's place, the turns it must have taken before each turn, the ring that is full otherwise or -1)."""
+
+
 class _Demand:
-    """The turns that have been taken, and what the next ones wait for."""
+    """The turns that have been taken, and what the next ones wait for. Members are named by their places."""
 
-    members: Sequence[Member]
-    rings: Sequence[Ring]
-    kept: Sequence[int]
-    done: dict[OpId, int] = field(default_factory=dict)
-    order: list[OpId] = field(default_factory=list)
-    by_op: dict[OpId, Member] = field(default_factory=dict)
-    makers: dict[TensorId, Member] = field(default_factory=dict)
-    ring_of: dict[TensorId, int] = field(default_factory=dict)
-    readers: list[list[tuple[OpId, list[int]]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.done = {member.op: 0 for member in self.members}
-        self.by_op = {member.op: member for member in self.members}
-        self.makers = {member.result: member for member in self.members}
-        self.ring_of = {t: number for number, ring in enumerate(self.rings) for t in ring.tensors}
+    def __init__(self, members: Sequence[Member], rings: Sequence[Ring], kept: Sequence[int]) -> None:
+        self.members = members
+        self.rings = rings
+        self.kept = kept
+        self.order: list[int] = []
+        self.done = [0] * len(members)
+        self.waiting: list[tuple[int, int]] = []  # who waits for the next one, and the ring that is full if that is why
+        self.makers = {member.result: place for place, member in enumerate(members)}
+        self.ring_of = {t: number for number, ring in enumerate(rings) for t in ring.tensors}
         self.readers = [
-            [(m.op, [first for first, _ in rows]) for m in self.members for t, rows in m.reads if t in ring.tensors]
-            for ring in self.rings
+            [(place, rows) for place, m in enumerate(members) for t, rows in m.reads if t in ring.tensors]
+            for ring in rings
         ]
+        self.checks = [self._checks(member) for member in members]
+        self.sinks = [n for n, m in enumerate(members) if m.result not in self.ring_of] or [len(members) - 1]
+        self.first_full: dict[int, tuple[int, list[int], list[tuple[int, int]]]] = {}
 
-    def run(self) -> tuple[OpId, ...] | int:
-        """The order; or the ring that needs a row more."""
-        sinks = [m for m in self.members if m.result not in self.ring_of] or [self.members[-1]]
-        turns = max(m.turns for m in sinks)
+    def back_to(self, ring: int) -> None:
+        """Go on, a ring being larger, from where it was full for the first time: until there nothing is different."""
+        turns, done, waiting = self.first_full[ring]
+        self.first_full = {other: then for other, then in self.first_full.items() if then[0] < turns}
+        self.order, self.done, self.waiting = self.order[:turns], done, waiting
+        for place, member in enumerate(self.members):
+            if self.ring_of.get(member.result) == ring:
+                self.checks[place] = self._checks(member)
+
+    def run(self) -> int | None:
+        """Take all turns; or the ring that needs a row more."""
+        full = self._take() if self.waiting else None
+        for place, turn in self._wanted() if full is None else ():
+            while self.done[place] < turn:
+                self.waiting = [(place, -1)]
+                full = self._take()
+                if full is not None:
+                    return full
+        return full
+
+    def _wanted(self) -> Iterator[tuple[int, int]]:
+        """Members, and up to which turn they are to get."""
+        turns = max(self.members[place].turns for place in self.sinks)
         for turn in range(1, turns + 1):  # those whose results are kept come to an end together
-            for sink in sinks:
-                while self.done[sink.op] < -(-turn * sink.turns // turns):
-                    ring = self._take(sink.op)
-                    if ring is not None:
-                        return ring
-        for member in self.members:  # rows that nobody needs, below the last window
-            while self.done[member.op] < member.turns:
-                ring = self._take(member.op)
-                if ring is not None:
-                    return ring
-        return tuple(self.order)
+            for place in self.sinks:
+                yield place, -(-turn * self.members[place].turns // turns)
+        for place, member in enumerate(self.members):  # rows that nobody needs, below the last window
+            yield place, member.turns
 
-    def _take(self, wanted: OpId) -> int | None:
-        """The next turn of an operator, after all that it waits for; or the ring in which there is too little room."""
-        waiting: list[tuple[OpId, int | None]] = [(wanted, None)]
+    def _take(self) -> int | None:
+        """The turns of those who wait, the last one's first, after all that they wait for; or a ring that is full."""
+        waiting, done, order, checks = self.waiting, self.done, self.order, self.checks
+        asked = {place for place, _ in waiting}
         while waiting:
-            op = waiting[-1][0]
-            blocker = next(self._blockers(op), None)
-            if blocker is None:
+            place = waiting[-1][0]
+            turn = done[place]
+            for check in checks[place]:
+                if done[check[0]] < check[1][turn]:
+                    break
+            else:
                 waiting.pop()
-                self.done[op] += 1
-                self.order.append(op)
+                asked.remove(place)
+                done[place] = turn + 1
+                order.append(place)
                 continue
-            place = next((n for n, (other, _) in enumerate(waiting) if other == blocker[0]), None)
-            if place is None:
-                waiting.append(blocker)
-                continue
-            full = [ring for _, ring in (*waiting[place + 1 :], blocker) if ring is not None]
-            if not full:
-                raise InternalError("rows that need each other")
-            return min(full, key=lambda ring: (self.rings[ring].row_bytes, ring))
+            other, _, ring = check
+            if ring >= 0 and ring not in self.first_full:
+                self.first_full[ring] = len(order), done.copy(), waiting.copy()
+            if other in asked:
+                return self._to_blame(other, ring)
+            waiting.append((other, ring))
+            asked.add(other)
         return None
 
-    def _blockers(self, op: OpId) -> Iterator[tuple[OpId, int | None]]:
-        """Who must take a turn before the operator's next one, and the ring that is full if that is why."""
-        member, turn = self.by_op[op], self.done[op]
+    def _to_blame(self, other: int, ring: int) -> int:
+        """The cheapest full ring of those on account of which members wait for each other."""
+        place = next(n for n, (who, _) in enumerate(self.waiting) if who == other)
+        full = [number for _, number in (*self.waiting[place + 1 :], (other, ring)) if number >= 0]
+        if not full:
+            raise InternalError("rows that need each other")
+        return min(full, key=lambda number: (self.rings[number].row_bytes, number))
+
+    def _checks(self, member: Member) -> list[Check]:
+        """Who must have taken how many turns before each turn of a member."""
+        found = []
         for tensor, rows in member.reads:
             maker = self.makers.get(tensor)
-            if maker is not None and maker.written_after(self.done[maker.op]) < rows[turn][1]:
-                yield maker.op, None
+            if maker is not None:
+                by = self.members[maker]
+                found.append((maker, _turns_making(rows, by.turns, by.band, by.accumulates), -1))
         ring = self.ring_of.get(member.result)
         if ring is None:
-            return
-        lost = member.written_after(turn + 1) - 1 - self.kept[ring]
-        for reader, firsts in self.readers[ring]:
-            if lost >= 0 and self.done[reader] < bisect.bisect_right(firsts, lost):
-                yield reader, ring
+            return found
+        for place, rows in self.readers[ring]:
+            found.append((place, _turns_freeing(member, _turns_reading(rows, member.rows), self.kept[ring]), ring))
+        return found
+
+
+def _turns_freeing(member: Member, reading: list[int], kept: int) -> list[int]:
+    """Per turn of a member those of a reader after which there is room for what it writes."""
+    if member.band == 1 and not member.accumulates:
+        return [0] * min(kept, member.turns) + reading[: max(0, member.turns - kept)]
+    lost = (member.written_after(turn + 1) - 1 - kept for turn in range(member.turns))
+    return [reading[row] if row >= 0 else 0 for row in lost]

@@ -11,10 +11,11 @@ from string import Template
 
 import numpy as np
 
+from thimble import c_arenas, c_rows
 from thimble.emit import C_TYPES, decimal, literal
 from thimble.errors import UnsupportedOperatorError
 from thimble.execute import Executor
-from thimble.ir import Array, DType, Graph, Model, Shape, Tensor
+from thimble.ir import Array, DType, Graph, Kind, Model, Shape, Tensor
 from thimble.program import Program
 
 CASES = 2
@@ -87,14 +88,19 @@ def selftest_files(program: Program, cases: tuple[Case, ...]) -> dict[str, str]:
     """The self-test's C files by path: the function, the values that it needs, and a `main` in a file of its own."""
     words = {"name": program.name, "NAME": program.name.upper(), "cases": str(len(cases))}
     name = program.name
-    arrays, checks = _outputs(program, cases)
+    arrays, checks, row_checks = _outputs(program, cases)
     return {
         f"{name}_selftest.h": _template("selftest.h").substitute(words),
         f"{name}_selftest.c": _template("selftest.c").substitute(
             words,
             expected="\n".join(arrays),
+            clear="\n".join(c_arenas.clearing(program)),
             fills="\n".join(_fills(program)) or "  (void)number;",
             checks="\n".join(checks) or "  (void)number;",
+            rows=_row_by_row(program, row_checks) if program.position is not None else "",
+            run="    if (run(number)) {\n      return (int)number + 1;\n    }"
+            if program.position is not None
+            else f"    {name}_invoke({name}_arena);",
         ),
         f"{name}_selftest_main.c": _template("selftest_main.c").substitute(words),
         "thimble/selftest.h": _template("selftest_values.h").template,
@@ -105,15 +111,34 @@ def _fills(program: Program) -> Iterator[str]:
     name = program.name
     for place, index in enumerate(program.graph.inputs):
         tensor = program.graph.tensors[index]
-        if tensor.elements:
+        if tensor.elements and tensor.kind is not Kind.OUTSIDE:
             at = f"{name}_input_{place}({name}_arena)"
-            yield f"  thimble_fill_{tensor.dtype.label}({at}, {tensor.elements}u, {place}u, number);"
+            yield f"  thimble_fill_{tensor.dtype.label}({at}, 0u, {tensor.elements}u, {place}u, number);"
 
 
-def _outputs(program: Program, cases: tuple[Case, ...]) -> tuple[list[str], list[str]]:
-    """Definitions of the expected values, and the statements that compare with them."""
+def _row_by_row(program: Program, checks: list[str]) -> str:
+    """The function that runs an inference row by row, and compares the rows of an output on the way."""
+    name, upper = program.name, program.name.upper()
+    fill = ""
+    for own in c_rows.handed(program):
+        if own.kind == "input":
+            size = f"{upper}_INPUT_{own.index}_ROW_ELEMENTS"
+            row = f"{name}_next_row({name}_arena), written++ * {size}, {size}, {own.index}u, number"
+            fill = f"      thimble_fill_{own.tensor.dtype.label}({row});"
+    loop = c_rows.feeding(program, fill, "\n".join([*checks, "      read++;"]), f"{name}_arena")
+    counts = {"input": "  uint32_t written = 0;", "output": "  uint32_t read = 0;"}
+    used = [counts[own.kind] for own in c_rows.handed(program)]
+    unused = [] if fill or checks else ["  (void)number;"]
+    return "\n".join(
+        ["static int run(uint32_t number) {", *used, "  int wrong = 0;", *unused, loop, "  return wrong;", "}", ""]
+    )
+
+
+def _outputs(program: Program, cases: tuple[Case, ...]) -> tuple[list[str], list[str], list[str]]:
+    """Definitions of the expected values, the statements that compare with them, and those for each row handed over."""
     arrays: list[str] = []
     checks: list[str] = []
+    row_checks: list[str] = []
     for number, case in enumerate(cases):
         for place, (index, values) in enumerate(zip(program.graph.outputs, case.outputs, strict=True)):
             tensor = program.graph.tensors[index]
@@ -121,26 +146,35 @@ def _outputs(program: Program, cases: tuple[Case, ...]) -> tuple[list[str], list
                 continue
             symbol = f"want_{number}_{place}"
             stride = -(-tensor.elements // SAMPLES)
-            samples = np.ascontiguousarray(values.reshape(-1)[::stride])
+            by_rows = tensor.kind is Kind.OUTSIDE
+            samples = np.ascontiguousarray(values.reshape(tensor.shape[1] if by_rows else 1, -1)[:, ::stride])
             text = literal(tensor.dtype, samples.tobytes())
             declared = f"static const THIMBLE_FLASH {C_TYPES[tensor.dtype]} {symbol}[{samples.size}]"
             arrays.append(f"THIMBLE_EXPECTED {declared} = {{\n  {text}\n}};\n")
-            checks += _checks(program.name, tensor, number, place, (symbol, samples.size, stride), values)
-    return arrays, checks
+            per_row = samples.shape[1]
+            if by_rows:
+                got, want = f"{program.name}_out_row({program.name}_arena)", f"{symbol} + read * {per_row}u"
+                call = _differs(tensor, got, (want, per_row, stride), values)
+                row_checks.append(f"      wrong |= number == {number}u && {call};")
+            else:
+                got = f"{program.name}_output_{place}({program.name}_arena)"
+                checks += _checks(tensor, got, number, (symbol, per_row, stride), values)
+    return arrays, checks, row_checks
 
 
-def _checks(
-    name: str, tensor: Tensor, number: int, place: int, sampled: tuple[str, int, int], values: Array
-) -> Iterator[str]:
-    symbol, samples, stride = sampled
-    got = f"{name}_output_{place}({name}_arena)"
+def _differs(tensor: Tensor, got: str, sampled: tuple[str, int, int], values: Array) -> str:
+    """The call that compares samples of an output."""
+    want, samples, stride = sampled
     tolerance = ""
     if tensor.dtype in _REALS:
         largest = float(np.abs(values[np.isfinite(values)]).max(initial=0))
         tolerance = f", {decimal(max(largest, 1e-6) * TOLERANCE)}"
-    call = f"thimble_differs_{tensor.dtype.label}({got}, {symbol}, {samples}u, {stride}u{tolerance})"
-    yield f"  if (number == {number}u && {call}) {{\n    return 1;\n  }}"
-    if stride > 1 and tensor.dtype not in _REALS:
+    return f"thimble_differs_{tensor.dtype.label}({got}, {want}, {samples}u, {stride}u{tolerance})"
+
+
+def _checks(tensor: Tensor, got: str, number: int, sampled: tuple[str, int, int], values: Array) -> Iterator[str]:
+    yield f"  if (number == {number}u && {_differs(tensor, got, sampled, values)}) {{\n    return 1;\n  }}"
+    if sampled[2] > 1 and tensor.dtype not in _REALS:
         data = np.ascontiguousarray(values).tobytes()
         check = f"thimble_checksum({got}, {len(data)}u) != UINT32_C({checksum(data):#x})"
         yield f"  if (number == {number}u && {check}) {{\n    return 1;\n  }}"

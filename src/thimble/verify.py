@@ -32,7 +32,8 @@ def verify_graph(graph: Graph) -> None:
         _expect(all(d >= 0 for d in tensor.shape), f"tensor '{tensor.name}' has a negative dimension")
     for index in (*graph.inputs, *graph.outputs):
         _expect(0 <= index < len(graph.tensors), f"graph '{graph.name}' names tensor {index}, which does not exist")
-    written: set[TensorId] = {t.id for t in graph.tensors if t.kind is not Kind.ACTIVATION or t.nbytes == 0}
+    made = (Kind.ACTIVATION, Kind.OUTSIDE)
+    written: set[TensorId] = {t.id for t in graph.tensors if t.kind not in made or t.nbytes == 0} | set(graph.inputs)
     for place, op in enumerate(graph.ops):
         _expect(op.id == place, f"operator {place} has the id {op.id}")
         for index in chain((i for i in op.inputs if i is not None), op.outputs):

@@ -51,6 +51,7 @@ def _clashes(problem: Problem, offsets: tuple[int, ...], arenas: tuple[int, ...]
     least = {(d.early, d.late): 0 for d in problem.distances}
     for d in problem.distances:
         least[d.early, d.late] = max(least[d.early, d.late], d.least)
+    busy = [_in_use(buffer) for buffer in problem.buffers]
     by_start = sorted(range(len(offsets)), key=lambda i: problem.buffers[i].lifetime.start)
     live: list[int] = []
     for i in by_start:
@@ -58,7 +59,7 @@ def _clashes(problem: Problem, offsets: tuple[int, ...], arenas: tuple[int, ...]
         live = [j for j in live if problem.buffers[j].lifetime.stop > a.lifetime.start]
         for j in live:
             b = problem.buffers[j]
-            if arenas[i] != arenas[j] or not a.size or not b.size or not _meet(a, b):
+            if arenas[i] != arenas[j] or not a.size or not b.size or not _meet(busy[i], busy[j]):
                 continue
             a_first = offsets[j] - offsets[i] >= least.get((a.id, b.id), a.size)
             b_first = offsets[i] - offsets[j] >= least.get((b.id, a.id), b.size)
@@ -67,17 +68,26 @@ def _clashes(problem: Problem, offsets: tuple[int, ...], arenas: tuple[int, ...]
         live.append(i)
 
 
-def _meet(a: Buffer, b: Buffer) -> bool:
-    return any(p.overlaps(q) for p in _in_use(a) for q in _in_use(b))
+def _meet(a: list[Interval], b: list[Interval]) -> bool:
+    """Whether two buffers are in use at one step; intervals ascend."""
+    i = j = 0
+    while i < len(a) and j < len(b):
+        if a[i].overlaps(b[j]):
+            return True
+        if a[i].stop <= b[j].stop:
+            i += 1
+        else:
+            j += 1
+    return False
 
 
 def _in_use(buffer: Buffer) -> list[Interval]:
     """The lifetime without its gaps."""
-    pieces = [buffer.lifetime]
-    for gap in buffer.gaps:
-        cut = [(Interval(p.start, min(p.stop, gap.start)), Interval(max(p.start, gap.stop), p.stop)) for p in pieces]
-        pieces = [p for pair in cut for p in pair] if gap.start < gap.stop else pieces
-        pieces = [p for p in pieces if p.start < p.stop]
+    pieces, start = [], buffer.lifetime.start
+    for gap in sorted((gap for gap in buffer.gaps if gap.start < gap.stop), key=lambda gap: gap.start):
+        pieces.append(Interval(start, min(gap.start, buffer.lifetime.stop)))
+        start = max(start, gap.stop)
+    pieces.append(Interval(start, buffer.lifetime.stop))
     return [p for p in pieces if p.start < p.stop]
 
 

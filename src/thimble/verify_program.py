@@ -8,8 +8,9 @@ under guards checks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,13 @@ import numpy.typing as npt
 from thimble.errors import InternalError
 from thimble.ir import Graph, Kind, Tensor, TensorId
 from thimble.ops.rows import columns_under
-from thimble.program import FLASH, Access, ByRow, Program, Step, Stream
+from thimble.program import FLASH, POSITION_BYTES, Access, ByRow, Program, Step, Stream
+
+if TYPE_CHECKING:
+    from thimble.kernel import Fields, Slice
 
 NOBODY = -1
+WAITING = -(1 << 62)  # owns the bytes that say where an inference stands
 Bytes = npt.NDArray[np.int64]
 
 
@@ -34,9 +39,14 @@ def verify_program(program: Program) -> None:
     within = [np.zeros(arena.size, np.int64) for arena in program.arenas]
     graph = program.graph
     for tensor in graph.tensors:
-        if tensor.nbytes and (tensor.id in graph.given or tensor.kind is Kind.VARIABLE):
-            _write(owners, within, tensor, *program.place(tensor), np.arange(tensor.nbytes), "the start")
-    memory = _Memory(owners, within, dict(program.rings), frozenset(program.strips))
+        there = tensor.in_arena and tensor.id in graph.given
+        if tensor.nbytes and (there or tensor.kind is Kind.VARIABLE):
+            arena, offset = program.place(tensor)
+            touched = np.arange(tensor.nbytes)
+            _write(owners, within, tensor, arena, offset + touched, touched, "the start")
+    if program.position is not None:
+        owners[0][program.position : program.position + POSITION_BYTES] = WAITING
+    memory = _Memory(owners, within, dict(program.rings), frozenset(program.strips), dict(program.slices))
     at = 0
     for stream in (*program.streams, None):
         for step in program.steps[at : stream.first if stream is not None else None]:
@@ -44,39 +54,110 @@ def verify_program(program: Program) -> None:
         if stream is not None:
             _run_stream(program, memory, stream)
             at = stream.end
-    _check_results(program, owners, within)
+    _check_results(program, memory)
+    waits = any(step.call.hands_over for step in program.steps)
+    if int((owners[0] == WAITING).sum() if program.arenas else 0) != POSITION_BYTES * waits:
+        raise InternalError("where the inference stands is overwritten, or nowhere")
 
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """Per arena who owns each byte, and which of the owner's bytes it is; rings are the rows that are kept."""
+    """Per arena who owns each byte, and which of the owner's bytes it is; rings are the rows that are kept.
+
+    `names` says of tensors that took over bytes of others, without a copy, as whose bytes these were written.
+    """
 
     owners: list[Bytes]
     within: list[Bytes]
     rings: dict[TensorId, int]
     strips: frozenset[TensorId] = frozenset()
+    slices: dict[TensorId, Slice] = field(default_factory=dict)
+    names: dict[TensorId, tuple[Bytes, Bytes]] = field(default_factory=dict)
 
 
 def _run(graph: Graph, memory: _Memory, step: Step) -> None:
     """A step as a whole, or, where its result starts within an operand that dies, row by row."""
     _check_step(graph, step)
-    if any(_meet(read, write) for read in step.reads for write in step.writes) and len(step.writes) == 1:
+    if step.call.hands_over:
+        raise InternalError(f"{_name(step)} is not part of a stream")
+    if step.call.view:
+        _run_view(memory, step)
+        return
+    _check_distances(memory, step)
+    if any(_meet(memory, read, write) for read in step.reads for write in step.writes) and len(step.writes) == 1:
         _run_rows(graph, memory, step)
         return
     for access in step.reads:
-        _check_read(memory.owners, memory.within, access, step)
-    _check_disjoint(memory.owners, step)
+        _check_read(memory, access, step)
+    _check_disjoint(memory, step)
     if step.scratch is not None:
         _smear(memory.owners, step)
     for access in step.writes:
-        touched = footprint(access)
-        _write(memory.owners, memory.within, access.view.tensor, access.arena, access.offset, touched, _name(step))
+        _write_access(memory, access, step)
 
 
-def _meet(read: Access, write: Access) -> bool:
+def _run_view(memory: _Memory, step: Step) -> None:
+    """A copy that is not executed: every byte must be in its place already, and is now a byte of both tensors."""
+    (read,), (write,) = step.reads, step.writes
+    _check_read(memory, read, step)
+    there, wanted = (_where(memory, access, footprint(access)) for access in (read, write))
+    if read.arena == FLASH or read.arena != write.arena or not np.array_equal(there, wanted):
+        raise InternalError(
+            f"{_name(step)} is not executed, but '{read.view.tensor.name}' is elsewhere than its result"
+        )
+    result = write.view.tensor
+    owner, byte = memory.names.setdefault(result.id, (np.full(result.nbytes, result.id), np.arange(result.nbytes)))
+    touched = footprint(write)
+    owner[touched], byte[touched] = memory.owners[read.arena][there], memory.within[read.arena][there]
+
+
+def _there(memory: _Memory, tensor: Tensor, arena: int, touched: Bytes, places: Bytes) -> npt.NDArray[np.bool_]:
+    """Which bytes of a tensor are where they are looked for, by the names under which they were written."""
+    owner, byte = memory.names.get(tensor.id, (None, None))
+    ids, numbers = (tensor.id, touched) if owner is None or byte is None else (owner[touched], byte[touched])
+    found: npt.NDArray[np.bool_] = memory.owners[arena][places] == ids
+    found &= memory.within[arena][places] == numbers
+    return found
+
+
+def _check_distances(memory: _Memory, step: Step) -> None:
+    """What a kernel is told of the distances in slices must be true: from run to run, or from pixel to pixel."""
+    call = step.call
+    told = dict(_images(call.fields))
+    for number, access in enumerate((*step.reads, *step.writes)):
+        tensor = access.view.tensor
+        place = memory.slices.get(tensor.id)
+        if place is None or place.run == tensor.nbytes:
+            continue
+        if call.moves:
+            right = call.moves[number] == place.pitch and call.batch * place.run == tensor.nbytes
+        else:
+            image = told.get({0: "in", len(step.reads): "out"}.get(number, ""), {})
+            size, pixel = access.view.itemsize, image.get("pixel")
+            right = pixel is not None and (image["channels"] * size, pixel * size) == (place.run, place.pitch)
+            right = right and image["row"] == image["width"] * pixel
+        if not right:
+            raise InternalError(f"{_name(step)} does not know how '{tensor.name}' lies within another tensor")
+
+
+def _images(fields: Fields) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The images among a kernel's parameters, by name."""
+    for name, value in fields:
+        if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+            members = dict(value)
+            if "pixel" in members:
+                yield name, members
+            else:
+                yield from _images(value)
+
+
+def _meet(memory: _Memory, read: Access, write: Access) -> bool:
     """Whether blocks of two different tensors overlap, but are not the same."""
     if read.arena == FLASH or read.arena != write.arena or read.view.tensor.id == write.view.tensor.id:
         return False
+    if {read.view.tensor.id, write.view.tensor.id} & memory.slices.keys():
+        one, other = (_where(memory, a, np.arange(a.view.tensor.nbytes)) for a in (read, write))
+        return not np.array_equal(one, other) and bool(np.isin(one, other).any())
     first, second = (read.offset, read.view.tensor.nbytes), (write.offset, write.view.tensor.nbytes)
     return first != second and first[0] < second[0] + second[1] and second[0] < first[0] + first[1]
 
@@ -104,6 +185,8 @@ def _run_stream(program: Program, memory: _Memory, stream: Stream) -> None:
         row = stream.rows[turn] if stream.rows else row
         if not 0 <= row < height:
             raise InternalError(f"{_name(groups[member][0])} has no row {row}")
+        if row != done[member] and groups[member][0].call.hands_over:
+            raise InternalError(f"{_name(groups[member][0])} hands over row {row} in place of row {done[member]}")
         run = _take_in_row if groups[member][0].call.accumulates else _run_row
         run(program.graph, memory, groups[member], row)
         done[member] += 1
@@ -131,21 +214,22 @@ def _take_in_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int)
     tensor, sums = read.view.tensor, step.scratch[1] + np.arange(step.call.scratch)
     touched = _rows(tensor, row, row + 1)
     places = read.offset + _folded(memory, tensor, touched)
-    owners, within = memory.owners[target.arena], memory.within[target.arena]
-    for block in (places, sums):
-        _check_inside(memory.owners, target.arena, block, _name(step))
-    if not ((owners[places] == tensor.id) & (within[places] == touched)).all():
+    held = memory.owners[step.scratch[0]]
+    _check_inside(memory.owners, read.arena, places, _name(step))
+    _check_inside(memory.owners, step.scratch[0], sums, _name(step))
+    if not _there(memory, tensor, read.arena, touched, places).all():
         raise InternalError(f"{_name(step)}: row {row} reads '{tensor.name}' where it is not any more")
     mine = NOBODY - 1 - step.op
-    if row and not (owners[sums] == mine).all():
+    if row and not (held[sums] == mine).all():
         raise InternalError(f"{_name(step)}: what it has summed up is overwritten before row {row}")
-    if np.isin(places, sums).any():
+    taken = [_anywhere(memory, read.arena, places), _anywhere(memory, step.scratch[0], sums)]
+    if np.isin(taken[0], taken[1]).any():
         raise InternalError(f"{_name(step)}: row {row} overwrites what it reads")
-    owners[sums] = mine
+    held[sums] = mine
     if row + 1 == tensor.shape[1]:
         result = np.arange(target.view.tensor.nbytes)
-        _write(memory.owners, memory.within, target.view.tensor, target.arena, target.offset, result, _name(step))
-        if np.isin(target.offset + result, np.concatenate([places, sums])).any():
+        _write_access(memory, target, step)
+        if np.isin(_anywhere(memory, target.arena, target.offset + result), np.concatenate(taken)).any():
             raise InternalError(f"{_name(step)} overwrites what it reads")
 
 
@@ -170,10 +254,12 @@ def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> 
             touched = touched[_under(graph, steps[0], access, touched)]
         places = _places(memory, access, touched)
         _check_inside(memory.owners, access.arena, places, _name(steps[0]))
-        found = (memory.owners[access.arena][places] == tensor.id) & (memory.within[access.arena][places] == touched)
+        found = _there(memory, tensor, access.arena, touched, places)
         if not found.all():
             raise InternalError(f"{_name(steps[0])}: row {row} reads '{tensor.name}' where it is not any more")
-        reads.append(places)
+        reads.append(_anywhere(memory, access.arena, places))
+    if steps[0].call.hands_over and not steps[0].writes:
+        return
     target = steps[0].writes[0]
     touched = _rows(output, row, row + 1)
     if _is_strip(steps[0]):
@@ -181,18 +267,24 @@ def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> 
     places = _places(memory, target, touched)
     _check_inside(memory.owners, target.arena, places, _name(steps[0]))
     exact = len(steps) == 1 and bool(steps[0].call.in_place)
-    scratch = [s.scratch[1] + np.arange(s.call.scratch) for s in steps if s.scratch is not None]
+    scratch = [(s.scratch[0], s.scratch[1] + np.arange(s.call.scratch)) for s in steps if s.scratch is not None]
+    written = _anywhere(memory, target.arena, places)
     for read in reads:
-        meets = np.isin(read, places).any() and not (exact and read.size == places.size and (read >= places).all())
-        if meets or any(np.isin(read, block).any() for block in scratch):
+        meets = np.isin(read, written).any() and not (exact and read.size == written.size and (read >= written).all())
+        if meets or any(np.isin(read, _anywhere(memory, *block)).any() for block in scratch):
             raise InternalError(f"{_name(steps[0])}: row {row} overwrites what it reads")
-    for block in scratch:
-        _check_inside(memory.owners, target.arena, block, _name(steps[0]))
-        memory.owners[target.arena][block] = NOBODY
-        if np.isin(places, block).any():
-            raise InternalError(f"{_name(steps[0])} writes two things to one place")
+    for arena, block in scratch:
+        _spoil(memory, arena, block, written, _name(steps[0]))
     memory.owners[target.arena][places] = output.id
     memory.within[target.arena][places] = touched
+
+
+def _spoil(memory: _Memory, arena: int, block: Bytes, written: Bytes, who: str) -> None:
+    """Work space holds nothing any more; it is not where the result goes."""
+    _check_inside(memory.owners, arena, block, who)
+    memory.owners[arena][block] = NOBODY
+    if np.isin(written, _anywhere(memory, arena, block)).any():
+        raise InternalError(f"{who} writes two things to one place")
 
 
 def _is_strip(step: Step) -> bool:
@@ -233,6 +325,8 @@ def _under(graph: Graph, step: Step, access: Access, touched: Bytes) -> npt.NDAr
 def _places(memory: _Memory, access: Access, touched: Bytes) -> Bytes:
     """Where bytes of a tensor are that an access touches row by row."""
     tensor = access.view.tensor
+    if tensor.id in memory.slices:
+        return _where(memory, access, touched)
     if tensor.id not in memory.strips:
         return access.offset + _folded(memory, tensor, touched)
     _, height, width, _ = tensor.shape
@@ -241,6 +335,19 @@ def _places(memory: _Memory, access: Access, touched: Bytes) -> Bytes:
     row, column, byte = touched // (pixel * width), touched // pixel % width, touched % pixel
     found: Bytes = access.start + (row % memory.rings[tensor.id] * (end - first) + column - first) * pixel + byte
     return found
+
+
+def _where(memory: _Memory, access: Access, touched: Bytes) -> Bytes:
+    """Where bytes of a tensor are that is there as a whole, in one piece or as a slice of another."""
+    place = memory.slices.get(access.view.tensor.id)
+    found = touched if place is None else touched // place.run * place.pitch + touched % place.run
+    return access.offset + found
+
+
+def _anywhere(memory: _Memory, arena: int, places: Bytes) -> Bytes:
+    """Bytes of an arena, counted through all arenas."""
+    before: Bytes = places + sum(owners.size for owners in memory.owners[:arena])
+    return before
 
 
 def _rows(tensor: Tensor, first: int, end: int) -> Bytes:
@@ -289,24 +396,25 @@ def _check_step(graph: Graph, step: Step) -> None:
             raise InternalError(f"{_name(step)} reads '{tensor.name}' from flash")
 
 
-def _check_read(owners: list[Bytes], within: list[Bytes], access: Access, step: Step) -> None:
+def _check_read(memory: _Memory, access: Access, step: Step) -> None:
     if access.arena == FLASH:
         footprint(access)
         return
     touched = footprint(access)
-    places = touched + access.offset
-    _check_inside(owners, access.arena, places, _name(step))
+    places = _where(memory, access, touched)
+    _check_inside(memory.owners, access.arena, places, _name(step))
     tensor = access.view.tensor
-    found = (owners[access.arena][places] == tensor.id) & (within[access.arena][places] == touched)
+    found = _there(memory, tensor, access.arena, touched, places)
     if not found.all():
         where = int(places[np.argmin(found)])
-        owner = int(owners[access.arena][where])
+        owner = int(memory.owners[access.arena][where])
         raise InternalError(f"{_name(step)} reads '{tensor.name}' at byte {where}, where tensor {owner} is")
 
 
-def _check_disjoint(owners: list[Bytes], step: Step) -> None:
+def _check_disjoint(memory: _Memory, step: Step) -> None:
     """Writes and work space keep off the bytes that the step reads, but for pairs that may be the same bytes."""
-    writes = [(index, a.arena, footprint(a) + a.offset) for index, a in enumerate(step.writes)]
+    owners = memory.owners
+    writes = [(index, a.arena, _where(memory, a, footprint(a))) for index, a in enumerate(step.writes)]
     if step.scratch is not None:
         arena, offset = step.scratch
         writes.append((NOBODY, arena, offset + np.arange(step.call.scratch)))
@@ -319,7 +427,7 @@ def _check_disjoint(owners: list[Bytes], step: Step) -> None:
     for index, read in enumerate(step.reads):
         if read.arena == FLASH:
             continue
-        touched = footprint(read) + read.offset
+        touched = _where(memory, read, footprint(read))
         if not taken[read.arena][touched].any():
             continue
         for number, arena, places in writes:
@@ -343,10 +451,15 @@ def _smear(owners: list[Bytes], step: Step) -> None:
     owners[arena][places] = NOBODY
 
 
+def _write_access(memory: _Memory, access: Access, step: Step) -> None:
+    touched = footprint(access)
+    places = _where(memory, access, touched)
+    _write(memory.owners, memory.within, access.view.tensor, access.arena, places, touched, _name(step))
+
+
 def _write(
-    owners: list[Bytes], within: list[Bytes], tensor: Tensor, arena: int, offset: int, touched: Bytes, who: str
+    owners: list[Bytes], within: list[Bytes], tensor: Tensor, arena: int, places: Bytes, touched: Bytes, who: str
 ) -> None:
-    places = touched + offset
     _check_inside(owners, arena, places, who)
     owners[arena][places] = tensor.id
     within[arena][places] = touched
@@ -357,17 +470,17 @@ def _check_inside(owners: list[Bytes], arena: int, places: Bytes, who: str) -> N
         raise InternalError(f"{who} leaves the arena")
 
 
-def _check_results(program: Program, owners: list[Bytes], within: list[Bytes]) -> None:
+def _check_results(program: Program, memory: _Memory) -> None:
     """Outputs and variables are there when the last step is done."""
     graph = program.graph
-    kept = [graph.tensors[i] for i in graph.outputs if graph.tensors[i].kind is not Kind.CONSTANT]
+    kept = [graph.tensors[i] for i in graph.outputs if graph.tensors[i].kind not in (Kind.CONSTANT, Kind.OUTSIDE)]
     kept += [t for t in graph.tensors if t.kind is Kind.VARIABLE]
     for tensor in kept:
         if not tensor.nbytes:
             continue
         arena, offset = program.place(tensor)
         touched = np.arange(tensor.nbytes)
-        whole = (owners[arena][touched + offset] == tensor.id) & (within[arena][touched + offset] == touched)
+        whole = _there(memory, tensor, arena, touched, touched + offset)
         if not whole.all():
             raise InternalError(f"'{tensor.name}' is not whole at the end: byte {int(np.argmin(whole))} is missing")
 

@@ -17,7 +17,8 @@ HELP = """Say how many models fit a memory that holds weights and activations, b
   thimble fitrate --zoo --size 2M,4M --json
 
 Rungs 0 to 2 are stock TFLM's plans with reference kernels, those above compiled code; each rung counts the best up to
-it. Models that cannot be read, planned or compiled are listed with the reason.
+it. A model climbs only until it fits every size, or its weights alone do not. Models that cannot be read, planned or
+compiled are listed with the reason.
 """
 
 
@@ -40,7 +41,7 @@ def command(
 
     sizes = [parse_bytes(part, "--size") for part in size.split(",")]
     with progress() as watch:
-        found = pipeline.fit_rates(models or (), zoo=zoo, watch=watch)
+        found = pipeline.fit_rates(models or (), zoo=zoo, sizes=sizes, watch=watch)
     if csv is not None:
         write_atomically(csv, fitrate.table(found, sizes).encode())
     if plot is not None:

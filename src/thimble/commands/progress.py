@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from thimble.climb import Watch
+    from thimble.watch import Watch
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def progress() -> Iterator[Watch]:
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=None)
 
-        def watch(done: int, parts: int, now: str) -> None:
+        def watch(done: float, parts: int, now: str) -> None:
             bar.update(task, completed=done, total=parts, description=now)
 
         yield watch

@@ -47,25 +47,42 @@ def command(
     optimize: Annotated[
         str | None, typer.Option(help="balanced, speed, ram or size: what the choice of kernels is to make small.")
     ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option(help="With --emulate: latency, energy or mix; everything in the memory that serves it best."),
+    ] = None,
+    max_macs: Annotated[
+        str, typer.Option("--max-macs", help="Most multiply-accumulates of rung 6, relative to the model's: 1.15x.")
+    ] = "1.15x",
+    stream_input: Annotated[
+        bool, typer.Option("--stream-input", help="Hand the input over row by row (rung 5 or 6).")
+    ] = False,
+    stream_output: Annotated[
+        bool, typer.Option("--stream-output", help="Take the output row by row (rung 5 or 6).")
+    ] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Hold the outputs against the NumPy reference.")] = False,
     batch: Annotated[int | None, typer.Option(min=1, help="Size of a dynamic batch dimension.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """See HELP."""
-    from thimble import pipeline, report, report_compile
-    from thimble.compile import DEFAULT_RUNG
+    from thimble import produce, report, report_compile
+    from thimble.front import most_macs
     from thimble.inference import write_outputs
 
-    outcome = pipeline.run(
+    outcome = produce.run(
         model,
         inputs or (),
-        rung=DEFAULT_RUNG if rung is None else rung,
+        rung=rung,
         as_float=as_float,
         machine=emulate,
         compare=compare,
         kernels=kernels,
         optimize=optimize,
         batch=batch,
+        place=place,
+        stream_input=stream_input,
+        stream_output=stream_output,
+        max_macs=most_macs(max_macs),
     )
     arrays = report_compile.shown(outcome, as_float=as_float)
     written = () if output is None else write_outputs(output, arrays)

@@ -83,17 +83,22 @@ def read_image(path: Path) -> Image:
     return Image(symbols, sections, tuple(sorted(functions)))
 
 
+def _sum(image: Image, *ends: str) -> int:
+    """Bytes of a bundle's sections whose names end so."""
+    return image.size(*(name for name in image.sections if name.startswith(".model_") and name.endswith(ends)))
+
+
 def footprint(image: Image) -> Footprint:
     """Sizes of a bundle in firmware that was linked with one of the scripts of `emulator/`."""
     symbols = image.symbols
     in_data = symbols.get("thimble_model_data_high", 0) - symbols.get("thimble_model_data_low", 0)
     library_data = symbols.get("thimble_library_data_high", 0) - symbols.get("thimble_library_data_low", 0)
     return Footprint(
-        text=image.size(".model_text"),
-        rodata=image.size(".model_rodata", ".model_weights"),
+        text=_sum(image, "_text"),
+        rodata=_sum(image, "_rodata", "_weights"),
         data=image.size(".model_data") + in_data,
         bss=image.size(".model_bss"),
-        arena=image.size(".model_arena"),
+        arena=_sum(image, "_arena"),
         library=(
             image.size(".library_text", ".unwinding"),
             image.size(".library_rodata"),

@@ -19,8 +19,8 @@ from thimble.emulation.toolchain import checked, emulator
 from thimble.errors import InternalError, OptionError
 from thimble.host import host_compiler
 
-NOTHING, INIT, INVOKE, STEP = 0, 1, 2, 3
-"""Numbers of segments: outside, init, invoke before its first step, and step k as STEP + k."""
+NOTHING, INIT, INVOKE, RESUME, STEP = 0, 1, 2, 3, 4
+"""Numbers of segments: outside, init, invoke before its first step, the same after a pause, and step k as STEP + k."""
 AVR_LIMIT = 20_000_000_000  # instructions; a fuse
 _SOURCES = ("trace.h", "qemu_plugin.h", "qemu_trace.c", "avr_runner.c")
 
@@ -72,6 +72,7 @@ class Trace:
 
     segments: tuple[tuple[int, int, int], ...]
     accesses: tuple[Accesses, ...]
+    words: tuple[dict[str, int], ...]  # the same by window
     windows: dict[str, Window]
     outside: Outside
 
@@ -108,8 +109,10 @@ def _plan(firmware: Firmware) -> Iterator[str]:
             yield f"window {name} {address} {address + size} {int(writable)}"
     yield f"window stack {firmware.stack[0]} {firmware.stack[1]} 1"
     marks = {"init": INIT, "init_end": NOTHING, "invoke": INVOKE, "invoke_end": NOTHING}
+    marks |= {"resume": RESUME, "resume_end": NOTHING}
     for name, segment in marks.items():
-        yield f"mark {firmware.image.symbols[f'thimble_mark_{name}']} {segment}"
+        if f"thimble_mark_{name}" in firmware.image.symbols:
+            yield f"mark {firmware.image.symbols[f'thimble_mark_{name}']} {segment}"
     for address, step in steps_of(firmware):
         yield f"mark {address} {STEP + step}"
 
@@ -174,6 +177,7 @@ def _has_simavr(cc: tuple[str, ...], folder: Path) -> bool:
 def _report(path: Path) -> Trace:
     segments: list[tuple[int, int, int]] = []
     accesses: list[Accesses] = []
+    words: list[dict[str, int]] = []
     windows: dict[str, Window] = {}
     outside = Outside(0, 0, 0, False)
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -185,20 +189,23 @@ def _report(path: Path) -> Trace:
             segment, instructions, cycles = map(int, rest)
             segments.append((segment, instructions, cycles))
             accesses.append(Accesses())
+            words.append({})
         elif word == "words":
             accesses[-1] += _accesses(rest[0], int(rest[1]), int(rest[2]))
+            words[-1][rest[0]] = int(rest[1]) + int(rest[2])
         elif word == "outside":
             count, address, pc, write = map(int, rest)
             outside = Outside(count, address, pc, bool(write))
-    return Trace(tuple(segments), tuple(accesses), windows, outside)
+    return Trace(tuple(segments), tuple(accesses), tuple(words), windows, outside)
 
 
 def _accesses(window: str, reads: int, writes: int) -> Accesses:
     """What a line about a window counts as."""
-    if window == ".model_arena":
+    kind = window.rpartition("_")[2] if window.startswith(".model_") else window
+    if kind == "arena":
         return Accesses(arena_reads=reads, arena_writes=writes)
-    kinds = {"stack": "stack", ".model_weights": "constants", ".model_rodata": "constants", ".model_text": "code"}
-    return Accesses(**{kinds.get(window, "other"): reads + writes})
+    kinds = {"stack": "stack", "weights": "constants", "rodata": "constants", "text": "code"}
+    return Accesses(**{kinds.get(kind, "other"): reads + writes})
 
 
 def _failure(done: subprocess.CompletedProcess[str], firmware: Firmware, machine: Machine, trace: Trace) -> str:

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a bundle: init once, then for each input of inputs.bin an inference whose outputs go to outputs.bin.
  *
- * inputs.bin: how many inferences (uint32_t), then for each the bytes of all inputs.
- * outputs.bin: the stack pointer before the bundle is called (uint32_t), then for each inference all outputs.
+ * inputs.bin: how many inferences (uint32_t), then for each the bytes of all inputs; those of one that is handed over
+ * row by row come last.
+ * outputs.bin: the stack pointer before the bundle is called (uint32_t), then for each inference all outputs; those of
+ * one that is handed over row by row come first.
  */
 #include "host.h"
 #include "ports.h"
@@ -23,20 +25,33 @@
 __attribute__((section(".harness_main"))) int main(void);
 
 int main(void) {
-  uint8_t *const arena = MODEL_ARENA;
+  MODEL_ARENA_POINTER arena = MODEL_ARENA;
   uint32_t stack, count = 0;
   STACK_POINTER(stack);
   host_open();
   host_read(&count, sizeof count);
   host_write(&stack, sizeof stack);
+  MODEL_STARTUP();
   MARK(init);
   MODEL_INIT(arena);
   MARK(init_end);
   while (count--) {
     MODEL_READ_INPUTS(arena)
+#if defined(MODEL_BEGIN) /* the inference stops for every row; what the harness does meanwhile is not a part of it */
+    MARK(invoke);
+    int event = MODEL_BEGIN(arena);
+    MARK(invoke_end);
+    while (event != MODEL_COMPLETE) {
+      MODEL_HAND_OVER(arena, event)
+      MARK(resume);
+      event = MODEL_ROW_DONE(arena);
+      MARK(resume_end);
+    }
+#else
     MARK(invoke);
     MODEL_INVOKE(arena);
     MARK(invoke_end);
+#endif
     MODEL_WRITE_OUTPUTS(arena)
   }
   host_exit(0);

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_WINDOWS = 32, TRACE_READ = 1, TRACE_WRITTEN = 2 };
+enum { TRACE_WINDOWS = 64, TRACE_READ = 1, TRACE_WRITTEN = 2 };
 
 typedef struct {
   uint64_t low, high; /* addresses [low, high) */

@@ -165,7 +165,8 @@ def _svdf(call: KernelCall, p: Parameters, by_row: bool) -> Features:
 
 def _each(call: KernelCall, p: Parameters, by_row: bool) -> Features:
     """What is known of any kernel: how many elements it reads and writes."""
-    return {"calls": 1, "written": elements(call.writes), "read": elements(call.reads)}
+    turns = call.batch if call.moves else 1  # the call is for one run of its tensors
+    return {"calls": 1, "written": elements(call.writes) // turns, "read": elements(call.reads) // turns}
 
 
 def _clamp(call: KernelCall, p: Parameters, by_row: bool) -> Features:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.ir import Attrs, Shape, Tensor
+from thimble.ir import Attrs, Rows, Shape, Tensor
 from thimble.kernel import KernelCall, Site
 from thimble.ops.movement import pad_with
 from thimble.ops.numerics import Array, Call
-from thimble.ops.padding import padded_calls
+from thimble.ops.padding import padded_calls, padded_rows
 from thimble.ops.shapes import integers, operand, padded
 
 
@@ -25,8 +25,11 @@ class Pad(Attrs):
         x, pads = operand(inputs, 0, "input").shape, integers(operand(inputs, 1, "paddings"))
         return None if pads is None else (padded(x, pads),)
 
+    def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+        return padded_rows(inputs, output)
+
     def lower(self, site: Site) -> tuple[KernelCall, ...]:
-        """Kernels: `pad.h`; `strided_copy.h` for a value of run time."""
+        """Kernels: `pad.h`, `pad_rows.h`; `strided_copy.h` for a value of run time."""
         return padded_calls(site)
 
     def reference(self, call: Call) -> tuple[Array, ...]:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.ir import DType, Tensor
+from thimble.ir import DType, Rows, Tensor
 from thimble.kernel import Fields, KernelCall, Site, whole
+from thimble.ops.lowering import image
 from thimble.ops.movement import same_quant
 from thimble.ops.numerics import quant_of
+from thimble.ops.rows import is_image
+from thimble.ops.shapes import integers, operand
 from thimble.ops.strided import block, constant_numbers, copies, filled, item_bytes, value_fields
 
 LEVELS = 3
@@ -41,13 +44,47 @@ def levels_of(x: Tensor, pads: tuple[int, ...]) -> tuple[Level, ...]:
     return tuple(found)
 
 
+def padded_rows(inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+    """Of PAD and PADV2 with values that are known: a row of the input for each of its rows, none for those around."""
+    x, pads = operand(inputs, 0, "input"), integers(operand(inputs, 1, "paddings"))
+    given = [t for t in inputs[2:] if t is not None]
+    known = all(t.data is not None and t.dtype.bits <= 8 * LONGEST for t in given)
+    if pads is None or any(pads[:2]) or not is_image(x) or not known:
+        return None
+    height, top = x.shape[1], pads[2]
+    rows = ((min(max(0, y - top), height), min(max(0, y - top + 1), height)) for y in range(output.shape[1]))
+    return (tuple(rows), *[None] * (len(inputs) - 1))
+
+
+def _row_call(site: Site, pads: tuple[int, ...], value: bytes) -> KernelCall:
+    """An image row by row. Kernel: `pad_rows.h`."""
+    x, output = site.tensor(0), site.outputs[0]
+    _, height, width, channels = x.shape
+    size = x.dtype.bits // 8
+    in_pieces = pads[6] or pads[7]
+    fields: Fields = (
+        ("in", image((height, width, channels * size))),
+        ("out", image((*output.shape[1:3], output.shape[3] * size))),
+        ("pad_top", pads[2]),
+        ("before", (pads[4] * output.shape[3] * size, pads[6] * size)),
+        ("after", (pads[5] * output.shape[3] * size, pads[7] * size)),
+        ("pieces", width if in_pieces else 1),
+        ("run", channels * size * (1 if in_pieces else width)),
+        *value_fields(value),
+    )
+    rows, name = output.shape[1], "pad_rows"
+    return KernelCall(name, f"{name}.h", whole(x), whole(output), struct=name, fields=fields, rows=rows)
+
+
 def padded_calls(site: Site) -> tuple[KernelCall, ...]:
-    """PAD and PADV2. Kernel: `pad.h`; for values of run time and more than three levels `strided_copy.h`."""
+    """PAD and PADV2. Kernels: `pad.h`, row by row `pad_rows.h`; `strided_copy.h` for many axes, values of run time."""
     x, output, pads = site.tensor(0), site.outputs[0], constant_numbers(site, 1)
     item_bytes(site, output, x, *(() if site.optional(2) is None else (site.tensor(2),)))
     value, levels = padding_value(site), levels_of(x, pads)
     if not output.nbytes:
         return ()
+    if site.by_row and value is not None:
+        return (_row_call(site, pads, value),)
     if value is None or len(levels) > LEVELS or not x.nbytes:
         inside = block(output)
         for axis, extent in enumerate(x.shape):

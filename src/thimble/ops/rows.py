@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from thimble.ir import Attrs, Kind, Rows, Sliding, Tensor
 from thimble.ops.convolution import Pair, margin
 from thimble.ops.shapes import Along
@@ -26,16 +28,21 @@ def columns_under(attrs: Attrs, inputs: tuple[Tensor | None, ...], output: Tenso
     if slides is None or x is None:
         return None
     width, reach = x.shape[2], (slides.kernel[1] - 1) * slides.dilation[1] + 1
-    starts = (column * slides.stride[1] - slides.before[1] for column in range(output.shape[2]))
-    return tuple((min(max(0, start), width), max(0, min(width, start + reach))) for start in starts)
+    return _windows(width, reach, slides.stride[1], slides.before[1], output.shape[2])
 
 
 def window_rows(x: Tensor, output: Tensor, kernel: int, stride: int, padding: Along, dilation: int = 1) -> Rows:
     """Rows under a window of so many rows."""
     height, reach = x.shape[1], (kernel - 1) * dilation + 1
     top = margin(height, kernel, stride, padding, dilation)
-    starts = (y * stride - top for y in range(output.shape[1]))
-    return tuple((min(max(0, y), height), max(0, min(height, y + reach))) for y in starts)
+    return _windows(height, reach, stride, top, output.shape[1])
+
+
+@lru_cache(maxsize=1024)
+def _windows(size: int, reach: int, stride: int, before: int, count: int) -> Rows:
+    """What of so many cells is under each of `count` windows, of which the first starts `before` the cells."""
+    starts = (number * stride - before for number in range(count))
+    return tuple((min(max(0, start), size), max(0, min(size, start + reach))) for start in starts)
 
 
 def same_rows(inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:

@@ -4,7 +4,7 @@
 
 void setup() {
   ${name}_init(${name}_arena);
-  ${name}_invoke(${name}_arena);
+$inference
 }
 
 void loop() {}

@@ -11,10 +11,8 @@ $includes
 #endif
 
 $functions
-void ${name}_init(uint8_t *arena) {
+${startup}void ${name}_init($parameter) {
 $init
 }
 
-void ${name}_invoke(uint8_t *arena) {
-$calls
-}
+$entry

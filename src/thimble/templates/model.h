@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* $name: a neural network compiled by Thimble. No heap, no recursion, no interpreter.
  *
- *   ${name}_init(arena);                    once; also forgets what the network keeps between inferences
- *   memcpy(${name}_input_0(arena), ...);    fill all inputs before every inference: it may overwrite them
- *   ${name}_invoke(arena);
- *   result = ${name}_output_0(arena);       valid until the next call of ${name}_invoke
+$usage
  *
  * The arena is yours: ${name}_arena (link ${name}_arena.c), or any block of ${NAME}_ARENA_BYTES bytes at a
  * multiple of ${NAME}_ARENA_ALIGNMENT. With an arena each, several threads may run the network at once. Between
@@ -26,10 +23,10 @@
 extern "C" {
 #endif
 
-extern uint8_t ${name}_arena[];
+$arena
 
-void ${name}_init(uint8_t *arena);
-void ${name}_invoke(uint8_t *arena);
+${placed}void ${name}_init($parameter);
+$entry
 
 $inputs
 $outputs

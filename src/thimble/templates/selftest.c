@@ -21,12 +21,12 @@ $checks
   return 0;
 }
 
-int ${name}_selftest(void) {
-  memset(${name}_arena, 0xA5, ${NAME}_ARENA_BYTES); /* nothing may depend on what the arena held */
+${rows}int ${name}_selftest(void) {
+$clear
   ${name}_init(${name}_arena);
   for (uint32_t number = 0; number < ${NAME}_SELFTEST_CASES; number++) {
     fill(number);
-    ${name}_invoke(${name}_arena);
+$run
     if (differs(number)) {
       return (int)number + 1;
     }

@@ -19,12 +19,12 @@ THIMBLE_INLINE int32_t thimble_known_bits(uint32_t word, int32_t bits, uint32_t 
   return (int32_t)(number % 2u == 0u ? value : value / 4u + (UINT32_C(3) << (bits - 3)));
 }
 
-/* Fill an input of integers of `bits`; `low` is added. */
-#define THIMBLE_FILL(name, type, bits, low)                                                             \
-  THIMBLE_INLINE void thimble_fill_##name(type *to, uint32_t count, uint32_t input, uint32_t number) {  \
-    for (uint32_t i = 0; i < count; i++) {                                                              \
-      to[i] = (type)(thimble_known_bits(thimble_known(i, input, number), bits, number) + (int32_t)low); \
-    }                                                                                                   \
+/* Fill `count` elements of an input of integers of `bits`, from the element `first` on; `low` is added. */
+#define THIMBLE_FILL(name, type, bits, low)                                                                            \
+  THIMBLE_INLINE void thimble_fill_##name(type *to, uint32_t first, uint32_t count, uint32_t input, uint32_t number) { \
+    for (uint32_t i = 0; i < count; i++) {                                                                             \
+      to[i] = (type)(thimble_known_bits(thimble_known(first + i, input, number), bits, number) + (int32_t)low);        \
+    }                                                                                                                  \
   }
 THIMBLE_FILL(int8, int8_t, 8, -128)
 THIMBLE_FILL(uint8, uint8_t, 8, 0)
@@ -32,11 +32,11 @@ THIMBLE_FILL(int16, int16_t, 16, -32768)
 THIMBLE_FILL(uint16, uint16_t, 16, 0)
 
 /* Wide integers are indices, sizes and truth values more often than quantities: 0 or 1. */
-#define THIMBLE_FILL_BIT(name, type)                                                                   \
-  THIMBLE_INLINE void thimble_fill_##name(type *to, uint32_t count, uint32_t input, uint32_t number) { \
-    for (uint32_t i = 0; i < count; i++) {                                                             \
-      to[i] = (type)(thimble_known(i, input, number) >> 31);                                           \
-    }                                                                                                  \
+#define THIMBLE_FILL_BIT(name, type)                                                                                   \
+  THIMBLE_INLINE void thimble_fill_##name(type *to, uint32_t first, uint32_t count, uint32_t input, uint32_t number) { \
+    for (uint32_t i = 0; i < count; i++) {                                                                             \
+      to[i] = (type)(thimble_known(first + i, input, number) >> 31);                                                   \
+    }                                                                                                                  \
   }
 THIMBLE_FILL_BIT(bool, uint8_t)
 THIMBLE_FILL_BIT(int32, int32_t)
@@ -45,12 +45,12 @@ THIMBLE_FILL_BIT(int64, int64_t)
 THIMBLE_FILL_BIT(uint64, uint64_t)
 
 /* Floats in [-1, 1), in odd cases in [-0.25, 0.25); every one of them is exact. */
-#define THIMBLE_FILL_REAL(name, type)                                                                  \
-  THIMBLE_INLINE void thimble_fill_##name(type *to, uint32_t count, uint32_t input, uint32_t number) { \
-    const type unit = (type)1 / (type)(number % 2u == 0u ? INT32_C(8388608) : INT32_C(33554432));      \
-    for (uint32_t i = 0; i < count; i++) {                                                             \
-      to[i] = (type)((int32_t)(thimble_known(i, input, number) >> 8) - INT32_C(8388608)) * unit;       \
-    }                                                                                                  \
+#define THIMBLE_FILL_REAL(name, type)                                                                                  \
+  THIMBLE_INLINE void thimble_fill_##name(type *to, uint32_t first, uint32_t count, uint32_t input, uint32_t number) { \
+    const type unit = (type)1 / (type)(number % 2u == 0u ? INT32_C(8388608) : INT32_C(33554432));                      \
+    for (uint32_t i = 0; i < count; i++) {                                                                             \
+      to[i] = (type)((int32_t)(thimble_known(first + i, input, number) >> 8) - INT32_C(8388608)) * unit;               \
+    }                                                                                                                  \
   }
 THIMBLE_FILL_REAL(float32, float)
 THIMBLE_FILL_REAL(float64, double)
