@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -122,9 +123,13 @@ def code_sizes(
 def _compiled(folder: Path, bundle: Bundle, tools: Toolchain, flags: tuple[str, ...]) -> list[Path]:
     write_files(folder / "bundle", dict(bundle.files))
     sources = dict(zip(_PARTS, (f"{bundle.name}.c", f"{bundle.name}_weights.c", f"{bundle.name}_arena.c"), strict=True))
-    for part, source in sources.items():
-        command = [*tools.bundle, *flags, "-c", f"bundle/{source}", "-o", f"model_{part}.o"]
+
+    def translate(part: str) -> None:
+        command = [*tools.bundle, *flags, "-c", f"bundle/{sources[part]}", "-o", f"model_{part}.o"]
         checked(command, folder, f"{Path(command[0]).name} refuses the bundle")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(translate, _PARTS))
     return [folder / f"model_{part}.o" for part in _PARTS]
 
 
