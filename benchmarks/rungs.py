@@ -123,7 +123,7 @@ def _draw(shares: dict[str, list[float]], path: Path) -> None:
     axes.axhline(100 - 38.06, color="firebrick", linewidth=0.9, linestyle="--", label="paper, DenseNet: -38.06 %")
     axes.set_xticks(range(len(shares)), list(shares), fontsize=8)
     axes.set_ylabel("arena, % of rung 0")
-    axes.legend(fontsize=8, ncols=2)
+    axes.legend(fontsize=7, ncols=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, columnspacing=0.8)
     figure.savefig(path, dpi=80)
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import re
 import subprocess
 import sys
@@ -13,20 +15,25 @@ import pytest
 
 import thimble
 from run_tflite import ARENA, HAS_LITERT, HAS_TFLM, outputs
-from thimble import zoo
+from thimble import report, verify, zoo
 from thimble.errors import OptionError
 from thimble.exporters.offline import with_plan
 from thimble.exporters.tflite import model_to_bytes
 from thimble.importers.tflite import parse_tflite
-from thimble.ir import Kind
+from thimble.ir import DType, Kind, Model, OpId, Quant
 from thimble.memory import ONLINE
 from thimble.pipeline import climb, optimize
+from thimble.probes import model_of
 from thimble.target import target_named
 from thimble.tflm import predict
 from thimble.tflm.dropin import improve
+from thimble.tflm.in_place import SOURCES, sharings
 
 GAINS = ("vww_96_int8", "hand_recrop_float", "gap_mnist_lstm", "nasnet_mobile_224_int8_RANDOMWEIGHTS")
 """Models that a plan or an order helps: vww by packing (MiniMalloc's plan saves as much), hand_recrop by order."""
+
+IN_PLACE_GAINS = ("blazeface_front_float", "iris_landmark_float", "keras_lstm_mnist_ptq", "simple_add_model")
+"""Models that TFLM runs and that in-place operators help further; where a skip connection is at the peak."""
 
 NOT_RUNNABLE = ("edsr_f32b5_full_qint8", "densenet121_224_int8_RANDOMWEIGHTS")
 """TFLM allocates these but does not run them: minutes of work, and an abort inside a kernel."""
@@ -54,9 +61,10 @@ def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
             optimize(file, out)
 
 
-def test_kept_inputs_are_never_overwritten() -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_kept_inputs_are_never_overwritten(in_place: bool) -> None:
     model = thimble.load("demo")
-    kept = improve(model, [target_named("cortex-m4")], keep_inputs=True)
+    kept = improve(model, [target_named("cortex-m4")], keep_inputs=True, in_place=in_place)
     (allocation,) = kept.allocations
     (source,) = model.main.inputs
     place = next(b for b in allocation.plan if b.tensor == source)
@@ -140,3 +148,80 @@ def test_stock_tflm_takes_shared_offsets_which_only_some_kernels_bear(kind: str,
     cases = zip(found["apart"], found["shared"], strict=True)
     same = all(np.array_equal(a, b) for one, other in cases for a, b in zip(one, other, strict=True))
     assert same is right
+
+
+def test_the_verifier_allows_the_same_operators_in_place() -> None:
+    assert {*verify._IN_PLACE, *verify._IN_PLACE_VIEWS, "QUANTIZE"} == set(SOURCES)
+
+
+def test_operators_run_in_place_only_when_asked_to(tmp_path: Path) -> None:
+    file, out = tmp_path / "resnet_50.tflite", tmp_path / "out.tflite"
+    file.write_bytes(model_to_bytes(zoo.build("resnet_50", resolution=32)))
+    for _, packed, _ in optimize(file, out).values():
+        assert packed.rung.rung == 2 and packed.rung.arena_bytes == 49_152 and not packed.shared and not packed.refused
+    steps = optimize(file, out, in_place=True)
+    for _, merged, _ in steps.values():
+        assert merged.rung.rung == 3 and merged.rung.arena_bytes == 36_864 >= merged.rung.lower_bound_bytes
+        assert {shared.kind for shared in merged.shared} == {"ADD"}
+        assert {r.kind for r in merged.refused if "several times" in r.reason} >= {"CONV_2D"}
+    value = report.optimize_json(str(file), out, steps)
+    assert [found["op"] for found in value["in_place"]] == ["ADD"] * 16
+    assert {found["reason"] for found in value["not_in_place"] if found["op"] == "CONV_2D"}
+    if HAS_TFLM:
+        assert arena_head(out) == 36_864
+        cases = zip(*outputs("tflm", [file, out], tmp_path).values(), strict=True)
+        assert all(np.array_equal(a, b) for one, other in cases for a, b in zip(one, other, strict=True))
+
+
+def test_a_result_takes_the_place_only_of_an_operand_that_dies() -> None:
+    main = zoo.build("resnet_50", resolution=32).main
+    order = [op.id for op in main.ops]
+    for shared in sharings(main, order, keep_inputs=True):
+        for found in shared:
+            assert found.operand not in (*main.inputs, *main.outputs)
+            assert not any(found.operand in main.ops[op].inputs for op in order[order.index(found.op) + 1 :])
+
+
+@pytest.mark.models
+@pytest.mark.wheel
+@pytest.mark.skipif(not HAS_TFLM, reason="the tflite-micro wheel exists for Python 3.11 on Linux only")
+def test_stock_tflm_runs_in_place_and_returns_the_same(models_dir: Path, tmp_path: Path) -> None:
+    for name in IN_PLACE_GAINS:
+        source, out = models_dir / f"{name}.tflite", tmp_path / f"{name}_optimized.tflite"
+        _, packed, _ = optimize(source, out, targets=("host",))["host"]
+        _, merged, _ = optimize(source, out, targets=("host",), in_place=True)["host"]
+        assert arena_head(out) == merged.rung.arena_bytes < packed.rung.arena_bytes, name
+    _check_same_outputs("tflm", list(IN_PLACE_GAINS), models_dir, tmp_path)
+
+
+def _single(kind: str, dtype: DType) -> Model:
+    """A model of one operator, the result quantized as TFLM demands."""
+    found = model_of(kind, dtype)
+    assert found is not None
+    fixed = {"LOGISTIC": Quant((2.0**-8,), (-128,)), "TANH": Quant((2.0**-7,), (0,))}
+    if dtype is not DType.INT8 or kind not in fixed:
+        return found
+    *operands, result = found.main.tensors
+    tensors = (*operands, dataclasses.replace(result, quant=fixed[kind]))
+    return dataclasses.replace(found, graphs=(dataclasses.replace(found.main, tensors=tensors),))
+
+
+@pytest.mark.skipif(not HAS_TFLM, reason="tflite-micro is not installed")
+def test_every_listed_kernel_bears_its_result_over_its_operand(tmp_path: Path) -> None:
+    """A model of one operator each, as float32 and as int8, with its result over either operand."""
+    pairs: list[tuple[Path, Path]] = []
+    for kind, dtype in itertools.product(SOURCES, (DType.FLOAT32, DType.INT8)):
+        data = model_to_bytes(_single(kind, dtype))
+        main = parse_tflite(data, kind).main
+        apart = {t.id: 1024 * t.id if t.in_arena else ONLINE for t in main.tensors}
+        for which, (shared,) in enumerate(sharings(main, [OpId(0)])):
+            over = apart | {shared.result: apart[shared.operand]}
+            before, after = (tmp_path / f"{kind}_{dtype.label}_{which}_{way}.tflite" for way in ("apart", "over"))
+            for path, places in ((before, apart), (after, over)):
+                path.write_bytes(with_plan(data, [OpId(0)], list(places.values())))
+            pairs.append((before, after))
+    assert {before.stem.split("_int8")[0] for before, _ in pairs if "_int8" in before.stem} == set(SOURCES)
+    found = outputs("tflm", [path for pair in pairs for path in pair], tmp_path)
+    for before, after in pairs:
+        cases = zip(found[before.stem], found[after.stem], strict=True)
+        assert all(np.array_equal(a, b) for one, other in cases for a, b in zip(one, other, strict=True)), after.stem

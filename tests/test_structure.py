@@ -34,7 +34,7 @@ LAYERS = (
     ("runtimes", "place_model", "verify_place", "c_rows"),
     ("cost",),
     ("importers", "mapping", "pack", "csvio", "schedule", "lower", "rewrites", "emit", "condense", "recompute"),
-    ("exporters", "tflm", "supported", "arena", "place", "views"),
+    ("exporters", "tflm", "supported", "arena", "merged_order", "place", "views"),
     ("choose",),
     ("zoo", "ladder", "compile", "host", "place_parts"),
     ("emulation", "place_board"),

@@ -31,6 +31,7 @@ from thimble.memory import Interval, Placement, Plan, Schedule, Scratch
 from thimble.ops.add import Add
 from thimble.ops.relu import Relu
 from thimble.ops.reshape import Reshape
+from thimble.ops.softmax import Softmax
 from thimble.verify import verify_graph, verify_plan, verify_schedule
 
 X, A, B, Y = (TensorId(i) for i in range(4))
@@ -220,6 +221,25 @@ def test_an_output_clobbered_after_its_writer() -> None:
     both = dataclasses.replace(GRAPH, outputs=(A, Y))
     with pytest.raises(InternalError, match="the end: tensor 'a' was overwritten by tensor 'y'"):
         verify_plan(dataclasses.replace(plan(), graph=both))
+
+
+def test_only_an_operator_that_bears_it_writes_over_a_dying_operand() -> None:
+    """`b` at the place of `a`, which dies there; then half over it; over `x`, which lives on; and with a SOFTMAX.
+
+    a      |===|
+    b          |===|
+    """
+    verify_plan(plan({B: 4}), in_place=True)
+    softmax = dataclasses.replace(GRAPH.ops[1], attrs=Softmax(1.0))
+    for broken, message in (
+        (plan({B: 6}), "step 1, RELU 'op1'.*: tensor 'a' was overwritten by tensor 'b'"),
+        (plan({A: 0, Y: 8}), "step 2, ADD 'op2'.*: tensor 'x' was overwritten by tensor 'a'"),
+        (dataclasses.replace(plan({B: 4}), graph=changed(ops={1: softmax})), "SOFTMAX 'op1'.*'a' was overwritten"),
+    ):
+        with pytest.raises(InternalError, match=message):
+            verify_plan(broken, in_place=True)
+    with pytest.raises(InternalError, match="tensor 'a' was overwritten by tensor 'b'"):
+        verify_plan(plan({B: 4}))
 
 
 def test_tensors_in_different_arenas_do_not_meet() -> None:

@@ -23,6 +23,7 @@ from thimble.program import Program
 from thimble.target import Target
 from thimble.tflm import Allocation, predict
 from thimble.tflm.dropin import DropIn, improve, reorder
+from thimble.tflm.in_place import Refusal, Shared, least_bytes
 from thimble.tflm.planner import has_plan
 from thimble.verify import verify_plan
 from thimble.watch import Watch, unwatched
@@ -30,18 +31,24 @@ from thimble.watch import Watch, unwatched
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rung with what reaches it: the order, and TFLM's memory; `offsets` if a plan goes into the file."""
+    """A rung with what reaches it: the order, and TFLM's memory; `offsets` if a plan goes into the file.
+
+    `shared` are the operators that run in place on rung 3, `refused` those that could have gained from it.
+    """
 
     rung: Rung
     schedule: Schedule
     allocation: Allocation
     offsets: tuple[int, ...] | None = None
+    shared: tuple[Shared, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
-def climb(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[Step, ...]:
+def climb(model: Model, target: Target, *, keep_inputs: bool = False, in_place: bool = False) -> tuple[Step, ...]:
     """Rungs 0 to 2 for stock TFLM on a target, each plan verified.
 
     With `keep_inputs` the last one leaves the caller's inputs alone, which TFLM by itself (the first two) does not.
+    With `in_place` it is rung 3 where that needs less memory than rung 2.
     """
     start = time.perf_counter()
     order, shipped = shipped_schedule(model.main), _shipped(model, target)
@@ -55,7 +62,10 @@ def climb(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[S
     steps.append(Step(_rung(1, reordered, bound, start), best, reordered))
 
     start = time.perf_counter()
-    packed = improve(model, (target,), keep_inputs=keep_inputs)
+    packed = improve(model, (target,), keep_inputs=keep_inputs, in_place=in_place)
+    if in_place:
+        scratch = {op: size for (graph, op), size in scratch_of(shipped).items() if graph == 0}
+        bound = least_bytes(model.main, scratch, bound)
     steps.append(packed_step(model, packed, 0, bound, start))
     return tuple(steps)
 
@@ -76,11 +86,15 @@ def _shipped(model: Model, target: Target) -> Allocation:
 
 
 def packed_step(model: Model, packed: DropIn, which: int, bound: int, start: float) -> Step:
-    """Rung 2 as TFLM executes it on the target number `which`; computed since `start`."""
+    """Rung 2, or 3 where operators run in place, as TFLM executes it on the target number `which`.
+
+    `bound` is the arena's lower bound, `start` the time at which the computation began.
+    """
     allocation = packed.allocations[which]
     if packed.offsets is not None or not has_plan(model):
-        verify_plan(tflm_plan(model, packed.schedule, allocation))
-    return Step(_rung(2, allocation, bound, start), packed.schedule, allocation, packed.offsets)
+        verify_plan(tflm_plan(model, packed.schedule, allocation), in_place=bool(packed.shared))
+    rung = _rung(3 if packed.shared else 2, allocation, bound, start)
+    return Step(rung, packed.schedule, allocation, packed.offsets, packed.shared)
 
 
 def _rung(number: int, allocation: Allocation, bound: int, start: float) -> Rung:

@@ -7,7 +7,7 @@ Model ─compilable→ Graph ─optimal_order→ Schedule ─variants→ units �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -36,13 +36,14 @@ from thimble.kernel import Choice, Flavour
 from thimble.lifetime import shipped_schedule
 from thimble.lower import ALIGNMENT, Slot, Unit, assembled, lowered, traits_of
 from thimble.memory import Infeasible, Problem, Schedule, Solution
+from thimble.merged_order import merged_order
 from thimble.pack import DEFAULT_BUDGET, pack
 from thimble.program import Part, Program, Selection
 from thimble.recompute import front as patched
 from thimble.rewrites import compilable, hand_over
 from thimble.schedule import optimal_order
 from thimble.slices import Slices
-from thimble.streaming import LONGEST, Segment, partitions
+from thimble.streaming import LONGEST, Segment, Traits, partitions
 from thimble.target import Target
 from thimble.tflm.planner import Request, greedy
 from thimble.verify import verify_graph, verify_schedule
@@ -129,6 +130,7 @@ def compile_model(
         scratch = _scratch(graph, flavour, optimize)
         best = optimal_order(graph, scratch=scratch, keep_inputs=keep_inputs, alignment=ALIGNMENT)
         schedule = best if best.order != schedule.order else schedule
+        schedule = _merging(graph, schedule, flavour, scratch, keep_inputs) if rung >= 3 else schedule
     verify_schedule(graph, schedule)
     frame = _Frame(identifier(name or model.name), graph, schedule, rung, keep_inputs, max_macs)
     core = core_of(flavour, core)
@@ -196,38 +198,48 @@ def _segments(frame: _Frame, flavour: Flavour, watch: Watch) -> Iterator[tuple[S
     if frame.rung <= 3:
         plain = tuple(Segment((op,)) for op in order)
         yield plain
-        yield from _sliced(frame, flavour, plain)
+        yield from _sliced(frame, flavour, lambda: plain)
         return
     longest = 1 if frame.rung == 4 else LONGEST
     for turn, leanest in enumerate((None, 0)):  # kernels with little work space make other segments worthwhile
         choices = {op: Choice(flavour, leanest) for op in order}
         traits = traits_of(frame.graph, flavour, choices)
-        for parts in partitions(
+        found = partitions(
             frame.graph,
             order,
             longest=longest,
             keep_inputs=frame.keep_inputs,
             traits=traits,
             watch=within(watch, 2 * turn, _STAGES, "segments"),
-        ):
-            watch(2 * turn + 1, _STAGES, "kernels")
+        )
+        for number, parts in enumerate(found):
+            inner = within(within(watch, 2 * turn + 1, _STAGES), number, len(found))
+            inner(0, 1, "kernels")
             yield parts
             if frame.rung >= 6 and leanest is not None:
-                most = int((frame.max_macs - 1) * frame.graph.macs())
-                points = patched(frame.graph, parts, traits=traits, keep_inputs=frame.keep_inputs, most=most)
-                yield from list(points)[-1:]
-    (rows, *_) = partitions(frame.graph, order, longest=1, keep_inputs=frame.keep_inputs)
-    yield from _sliced(frame, flavour, rows)
+                yield from _patched(frame, parts, traits, within(inner, 0, 1, "patches"))
+    yield from _sliced(
+        frame, flavour, lambda: partitions(frame.graph, order, longest=1, keep_inputs=frame.keep_inputs)[0]
+    )
 
 
-def _sliced(frame: _Frame, flavour: Flavour, parts: tuple[Segment, ...]) -> Iterator[tuple[Segment, ...]]:
+def _patched(
+    frame: _Frame, parts: tuple[Segment, ...], traits: Mapping[OpId, Traits], watch: Watch
+) -> Iterator[tuple[Segment, ...]]:
+    """Segments with the patches that save the most within the limit, if any do."""
+    most = int((frame.max_macs - 1) * frame.graph.macs())
+    points = patched(frame.graph, parts, traits=traits, keep_inputs=frame.keep_inputs, most=most, watch=watch)
+    yield from list(points)[-1:]
+
+
+def _sliced(frame: _Frame, flavour: Flavour, parts: Callable[[], tuple[Segment, ...]]) -> Iterator[tuple[Segment, ...]]:
     """Single operators with tensors as slices of others, from rung 3 on; not where the application hands rows over."""
     outside = any(tensor.kind is Kind.OUTSIDE for tensor in frame.graph.tensors)
     slices: Slices = {}
     if frame.rung >= 3 and not outside:
         slices = slices_within(frame.graph, frame.schedule.order, flavour, keep_inputs=frame.keep_inputs)
     if slices:
-        yield sliced(frame.graph, parts, slices)
+        yield sliced(frame.graph, parts(), slices)
 
 
 def _counts(frame: _Frame, core: str, meter: Meter | None, units: tuple[Unit, ...]) -> tuple[int, ...]:
@@ -270,6 +282,26 @@ def _greedy(problem: Problem) -> Solution:
     offsets, _ = greedy(requests)
     height = max((o + b.size for o, b in zip(offsets, problem.buffers, strict=True)), default=0)
     return Solution(offsets, height, 0, "tflm-greedy")
+
+
+def _merging(
+    graph: Graph, schedule: Schedule, flavour: Flavour, scratch: Mapping[OpId, int], keep_inputs: bool
+) -> Schedule:
+    """The schedule, or the best one for merged tensors where that needs a smaller arena."""
+
+    def units(order: Sequence[OpId]) -> tuple[Unit, ...]:
+        return lowered(graph, [Segment((op,)) for op in order], flavour)
+
+    def height(tried: Schedule) -> int:
+        problem, _ = problem_of(graph, units(tried.order), keep_inputs=keep_inputs, rung=3)
+        found = pack(condensed(problem), budget=_QUICK)
+        return found.height if isinstance(found, Solution) else 0
+
+    own = units(schedule.order)
+    other = merged_order(graph, own, scratch=scratch, keep_inputs=keep_inputs, alignment=ALIGNMENT)
+    if other is None or other.order == schedule.order:
+        return schedule
+    return min((schedule, other), key=height)
 
 
 def _scratch(graph: Graph, flavour: Flavour, goal: Goal | None) -> dict[OpId, int]:

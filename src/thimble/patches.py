@@ -68,7 +68,7 @@ def turns(graph: Graph, patch: Patch) -> int:
 
 def source_rows(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None]) -> Rows:
     """Rows of the source that each turn reads."""
-    return tuple(_needed(graph, patch, rules, turn)[0] for turn in range(turns(graph, patch)))
+    return tuple(spans[0] for spans in _needed(graph, patch, rules))
 
 
 def rows_kept(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None]) -> dict[TensorId, int]:
@@ -119,7 +119,7 @@ def turn_order(
     graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None], turn: int
 ) -> Iterator[tuple[int, int, int]]:
     """(operator's place in the patch, strip, row): what a turn computes, in order."""
-    needed = _needed(graph, patch, rules, turn)[1:]
+    needed = _needed(graph, patch, rules)[turn][1:]
     for strip in range(patch.strips):
         following = [first for first, _ in needed]
         for row in range(*needed[-1]):
@@ -164,8 +164,8 @@ def row_rates(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Ro
 
 def _rows_computed(graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None]) -> dict[OpId, int]:
     rows = dict.fromkeys(patch.ops, 0)
-    for turn in range(turns(graph, patch)):
-        for op, (first, end) in zip(patch.ops, _needed(graph, patch, rules, turn)[1:], strict=True):
+    for spans in _needed(graph, patch, rules):
+        for op, (first, end) in zip(patch.ops, spans[1:], strict=True):
             rows[op] += end - first
     return rows
 
@@ -185,15 +185,23 @@ def strip_of(op: Op, tensors: tuple[Tensor | None, ...], result: Tensor, columns
 
 
 def _needed(
-    graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None], turn: int
-) -> tuple[Span, ...]:
-    """Rows of the source and of every operator's result that a turn needs."""
-    spans = [(turn * patch.band, min((turn + 1) * patch.band, _height(graph, patch.last)))]
-    for op in reversed(patch.ops):
-        (rows,) = (rules[op] or {}).values()
-        first, end = spans[0]
-        spans.insert(0, (rows[first][0], rows[end - 1][1]))
-    return tuple(spans)
+    graph: Graph, patch: Patch, rules: Mapping[OpId, dict[TensorId, Rows] | None]
+) -> tuple[tuple[Span, ...], ...]:
+    """Per turn the rows of the source and of every operator's result that it needs."""
+    windows = tuple(rows for op in patch.ops for rows in (rules[op] or {}).values())
+    return _needed_by(windows, _height(graph, patch.last), patch.band)
+
+
+@lru_cache(maxsize=1024)
+def _needed_by(windows: tuple[Rows, ...], height: int, band: int) -> tuple[tuple[Span, ...], ...]:
+    found = []
+    for start in range(0, height, band):
+        spans = [(start, min(start + band, height))]
+        for rows in reversed(windows):
+            first, end = spans[0]
+            spans.insert(0, (rows[first][0], rows[end - 1][1]))
+        found.append(tuple(spans))
+    return tuple(found)
 
 
 def _height(graph: Graph, op: OpId) -> int:

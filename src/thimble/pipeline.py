@@ -33,6 +33,7 @@ from thimble.memory import Schedule
 from thimble.target import Target, target_named
 from thimble.tflm import predict
 from thimble.tflm.dropin import DropIn, improve
+from thimble.tflm.in_place import refusals
 from thimble.verify import verify_graph, verify_schedule
 from thimble.watch import Watch, unwatched
 
@@ -253,7 +254,12 @@ def fit_rates(
 
 
 def optimize(
-    path: str | Path, out: str | Path, *, targets: Sequence[str] = PORTABLE, keep_inputs: bool = False
+    path: str | Path,
+    out: str | Path,
+    *,
+    targets: Sequence[str] = PORTABLE,
+    keep_inputs: bool = False,
+    in_place: bool = False,
 ) -> dict[str, tuple[Step, Step, Step]]:
     """Write the file so that stock TFLM runs it in the least memory: operators reordered, and our plan as metadata.
 
@@ -266,6 +272,8 @@ def optimize(
             them does the arena grow.
         keep_inputs: the caller's input must survive the inference, which TFLM by itself does not promise; the
             arena may then have to be larger.
+        in_place: results may lie at the offset of an operand that dies, where all of TFLM's reference and CMSIS-NN
+            kernels were found to bear it (docs/ladder.md). Other kernels, a vendor's for example, may not.
 
     Returns:
         Per target: rung 0; what TFLM will allocate for `out`; and what a file for this target alone could reach.
@@ -278,13 +286,14 @@ def optimize(
         raise OptionError(f"{out}: is the input file; give another name")
     model = load(source)
     cores = [target_named(name) for name in targets]
-    packed = improve(model, cores, keep_inputs=keep_inputs)
+    packed = improve(model, cores, keep_inputs=keep_inputs, in_place=in_place)
+    refused = refusals(model.main, packed.schedule.order, keep_inputs=keep_inputs) if in_place else ()
     steps = {}
     for which, core in enumerate(cores):
-        shipped, _, alone = climb(model, core, keep_inputs=keep_inputs)
+        shipped, _, alone = climb(model, core, keep_inputs=keep_inputs, in_place=in_place)
         start = time.perf_counter()
         written = packed_step(model, packed, which, alone.rung.lower_bound_bytes, start)
-        steps[core.name] = shipped, written, alone
+        steps[core.name] = shipped, replace(written, refused=refused), alone
     data = source.read_bytes()
     if packed.offsets is not None or packed.schedule.order != shipped_schedule(model.main).order:
         data = with_plan(data, packed.schedule.order, packed.offsets)

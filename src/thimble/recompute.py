@@ -14,12 +14,14 @@ arXiv 2505.11483.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from thimble.ir import Graph, OpId, Rows, TensorId
 from thimble.patches import Patch, extra_macs, is_chain, strip_bytes
 from thimble.streaming import Life, Segment, Traits, row_rules, segment
+from thimble.watch import Watch, unwatched
 
 MOST_STEPS = 96
 _STEP = 200  # each point saves at least this part of what the last one needs
@@ -52,6 +54,7 @@ def front(
     most: int | None = None,
     elsewhere: Collection[TensorId] = (),
     whole: bool = False,
+    watch: Watch = unwatched,
 ) -> Iterator[tuple[Segment, ...]]:
     """The segments with more and more patches, each time with a lower peak; not the segments as they are.
 
@@ -64,15 +67,16 @@ def front(
         elsewhere: tensors whose bytes do not count.
         whole: what a segment reads and writes counts in full; where many follow one another the packing may not be able
             to put results where rows of operands have been given up.
+        watch: is told about progress.
     """
-    order = [op for part in parts for op in part.ops]
-    life = Life(graph, order, keep_inputs, traits, elsewhere, whole)
-    search = _Search(graph, life, traits, {op: row_rules(graph, op) for op in order})
+    order = tuple(op for part in parts for op in part.ops)
+    search = _search(graph, order, keep_inputs, tuple(traits.items()), tuple(elsewhere), whole)
     table = _Table(search, search.start(parts))
     now = table.cheapest(None)
-    for _ in range(MOST_STEPS):
+    for step in range(MOST_STEPS):
         assert now is not None
         peak = max(trial.peak for trial in now)
+        watch(step, MOST_STEPS, f"a peak of {peak} bytes")
         now = table.below(peak - max(1, peak // _STEP), now)
         if now is None or (most is not None and sum(trial.extra for trial in now) > most):
             return
@@ -145,12 +149,27 @@ class _Table:
         return None if best[-1] is None else best[-1][2]
 
 
+@lru_cache(maxsize=4)
+def _search(
+    graph: Graph,
+    order: tuple[OpId, ...],
+    keep_inputs: bool,
+    traits: tuple[tuple[OpId, Traits], ...],
+    elsewhere: tuple[TensorId, ...],
+    whole: bool,
+) -> _Search:
+    """One search for all fronts that differ in their segments and limits only: what it has tried need not be again."""
+    life = Life(graph, order, keep_inputs, dict(traits), elsewhere, whole)
+    return _Search(graph, life, dict(traits), {op: row_rules(graph, op) for op in order})
+
+
 @dataclass(frozen=True, slots=True)
 class _Search:
     graph: Graph
     life: Life
     traits: Mapping[OpId, Traits]
     rules: Rules
+    known: dict[Hashable, tuple[Trial, ...]] = field(default_factory=dict)
 
     def start(self, parts: Sequence[Segment]) -> list[Trial]:
         at, found = 0, []
@@ -160,8 +179,15 @@ class _Search:
             at = stop
         return found
 
-    def around(self, trial: Trial, start: int) -> list[Trial]:
+    def around(self, trial: Trial, start: int) -> tuple[Trial, ...]:
         """A segment with one patch more, or another one, around its largest line buffers; all that lower the peak."""
+        part = trial.part
+        key = start, part.ops, part.patches, tuple((part.rings or {}).items()), trial.peak, trial.extra
+        if key not in self.known:
+            self.known[key] = self._around(trial, start)
+        return self.known[key]
+
+    def _around(self, trial: Trial, start: int) -> tuple[Trial, ...]:
         tried: list[tuple[Patch, Trial]] = []
 
         def attempt(chain: tuple[OpId, ...], strips: int, band: int) -> None:
@@ -179,7 +205,7 @@ class _Search:
             for count in strips:
                 for band in dict.fromkeys((*(band for band in _BANDS if band < height), height)):
                     attempt(chain, count, band)
-        return [found for _, found in tried]
+        return tuple(found for _, found in tried)
 
     def whole(self, ops: tuple[OpId, ...], start: int) -> Iterator[Trial]:
         """Operators as one patch of the whole height, in different numbers of strips."""

@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from thimble.ladder import Rung
 from thimble.mapping import MemoryMap
 from thimble.memory import Infeasible, Solution
 from thimble.report_ladder import console, ladder_table, print_notices, rung_json
+from thimble.tflm.in_place import Refusal, Shared
 from thimble.units import exact, human
 
 _CSV_COLUMNS = ("index", "op", "name", "input_bytes", "output_bytes", "other_bytes", "scratch_bytes", "total_bytes")
@@ -198,6 +201,10 @@ def optimize_json(model: str, output: Path, steps: dict[str, tuple[Step, Step, S
         "reordered": last.schedule.order != shipped.schedule.order,
         "plan": last.offsets is not None,
         "order": list(last.schedule.order),
+        "in_place": [
+            {"index": s.op, "op": s.kind, "name": s.name, "operand": s.operand, "result": s.result} for s in last.shared
+        ],
+        "not_in_place": [{"index": r.op, "op": r.kind, "name": r.name, "reason": r.reason} for r in last.refused],
         "targets": {
             name: {
                 part: rung_json(step.rung) for part, step in zip(("shipped", "optimized", "alone"), found, strict=True)
@@ -223,6 +230,7 @@ def print_optimize(output: Path, steps: dict[str, tuple[Step, Step, Step]]) -> N
     done = [
         *(["operators reordered"] if last.schedule.order != shipped.schedule.order else []),
         *(["memory plan added"] if last.offsets is not None else []),
+        *([f"in place: {_counted(last.shared)}"] if last.shared else []),
     ]
     if done:
         out.print(f"{output}: {', '.join(done)}", markup=False)
@@ -231,6 +239,13 @@ def print_optimize(output: Path, steps: dict[str, tuple[Step, Step, Step]]) -> N
     for name, (_, after, alone) in steps.items():
         if alone.rung.arena_bytes < after.rung.arena_bytes:
             out.print(f"Note: a file for {name} alone (--target {name}) reaches {exact(alone.rung.arena_bytes)}.")
+    for reason in dict.fromkeys(r.reason for r in last.refused):
+        out.print(f"Not in place: {_counted([r for r in last.refused if r.reason == reason])}: {reason}", markup=False)
+
+
+def _counted(operators: Sequence[Shared | Refusal]) -> str:
+    """How many operators of each kind, most of them first."""
+    return ", ".join(f"{count} {kind}" for kind, count in Counter(o.kind for o in operators).most_common())
 
 
 def pack_json(

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thimble.errors import InternalError, ShapeError
-from thimble.ir import DType, Graph, Kind, Op, TensorId
+from thimble.ir import DType, Graph, Kind, Op, Tensor, TensorId
 from thimble.memory import Placement, Plan, Schedule
 
 
@@ -91,6 +91,21 @@ def _has_state(graph: Graph, op: Op) -> bool:
     return bool(op.attrs.subgraphs()) or any(t.kind is Kind.VARIABLE or t.dtype is DType.RESOURCE for t in touched)
 
 
+_IN_PLACE = ("ADD", "SUB", "MUL", "RELU", "RELU6", "LOGISTIC", "TANH", "HARD_SWISH", "LEAKY_RELU")
+_IN_PLACE_VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
+
+def _bears_sharing(op: Op, operand: Tensor, result: Tensor) -> bool:
+    """Whether TFLM's kernels of this operator may write `result` over `operand`: element i for element i."""
+    if operand.kind not in (Kind.INPUT, Kind.ACTIVATION) or operand.nbytes != result.nbytes or len(op.outputs) != 1:
+        return False
+    if op.kind in _IN_PLACE_VIEWS:
+        return operand.id == op.inputs[0] and operand.dtype is result.dtype
+    if operand.shape != result.shape:
+        return False
+    return op.kind == "QUANTIZE" or (op.kind in _IN_PLACE and operand.dtype is result.dtype)
+
+
 class _Arena:
     """Byte ranges of one arena, each holding the id last written there.
 
@@ -113,22 +128,27 @@ class _Arena:
         return int(wrong[0]) if wrong.size else None
 
 
-def verify_plan(plan: Plan) -> None:
+def verify_plan(plan: Plan, *, in_place: bool = False) -> None:
     """Run the plan on symbolic arenas.
+
+    Args:
+        plan: where everything lies, and the order.
+        in_place: operators whose TFLM kernels bear it may write their result exactly over an operand.
 
     Raises:
         InternalError: a tensor without a place, a block outside its arena, or bytes clobbered before their
             last reader, naming operator, tensor and intruder.
     """
     verify_schedule(plan.graph, plan.schedule)
-    _Run(plan).run()
+    _Run(plan, in_place).run()
 
 
 class _Run:
     """One symbolic execution. Tensors own their ids; scratch block k owns `len(tensors) + k`."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, in_place: bool) -> None:
         self.plan = plan
+        self.in_place = in_place
         self.graph = plan.graph
         self.places = dict(plan.placements)
         _expect(len(self.places) == len(plan.placements), "a tensor has two places")
@@ -162,7 +182,13 @@ class _Run:
             self.check_tensor(index, "the end")
 
     def execute(self, op: Op, where: str) -> None:
-        """Outputs and scratch are written while inputs are still being read: all must be intact together."""
+        """Outputs and scratch are written while inputs are still being read: all must be intact together.
+
+        An operand that the result may be written over must be intact until then.
+        """
+        given_up = self.given_up(op)
+        for tensor in given_up:
+            self.check_tensor(tensor, where)
         scratch = [(k, s) for k, s in enumerate(self.plan.scratch) if s.op == op.id]
         for k, block in scratch:
             self.write(block.placement, block.size, len(self.graph.tensors) + k)
@@ -170,8 +196,21 @@ class _Run:
             self.write_tensor(index)
         for k, block in scratch:
             self.check(block.placement, block.size, len(self.graph.tensors) + k, where)
-        for tensor in chain((i for i in op.inputs if i is not None), op.outputs):
+        for tensor in chain((i for i in op.inputs if i is not None and i not in given_up), op.outputs):
             self.check_tensor(tensor, where)
+
+    def given_up(self, op: Op) -> tuple[TensorId, ...]:
+        """The operands over which the operator may write its result, and does."""
+        if not self.in_place:
+            return ()
+        return tuple(
+            operand.id
+            for operand in self.graph.operands(op)
+            for result in self.graph.results(op)
+            if operand is not None
+            and _bears_sharing(op, operand, result)
+            and self.places.get(operand.id) == self.places.get(result.id)
+        )
 
     def place_of(self, index: TensorId, where: str) -> Placement | None:
         tensor = self.graph.tensors[index]

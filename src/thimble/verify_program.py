@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 NOBODY = -1
 WAITING = -(1 << 62)  # owns the bytes that say where an inference stands
-Bytes = npt.NDArray[np.int64]
+Array = npt.NDArray[np.int64]
+Bytes = range | Array
+"""Numbers of bytes, ascending within a tensor: one run of them, or each by itself."""
 
 
 def verify_program(program: Program) -> None:
@@ -36,17 +38,17 @@ def verify_program(program: Program) -> None:
             or misses an operator's result; the message names the first such step.
     """
     owners = [np.full(arena.size, NOBODY, np.int64) for arena in program.arenas]
-    within = [np.zeros(arena.size, np.int64) for arena in program.arenas]
+    origins = [np.zeros(arena.size, np.int64) for arena in program.arenas]
+    memory = _Memory(owners, origins, dict(program.rings), frozenset(program.strips), dict(program.slices))
     graph = program.graph
     for tensor in graph.tensors:
         there = tensor.in_arena and tensor.id in graph.given
         if tensor.nbytes and (there or tensor.kind is Kind.VARIABLE):
             arena, offset = program.place(tensor)
-            touched = np.arange(tensor.nbytes)
-            _write(owners, within, tensor, arena, offset + touched, touched, "the start")
+            touched = range(tensor.nbytes)
+            _write(memory, tensor, arena, _moved(touched, offset), touched, "the start")
     if program.position is not None:
         owners[0][program.position : program.position + POSITION_BYTES] = WAITING
-    memory = _Memory(owners, within, dict(program.rings), frozenset(program.strips), dict(program.slices))
     at = 0
     for stream in (*program.streams, None):
         for step in program.steps[at : stream.first if stream is not None else None]:
@@ -64,15 +66,17 @@ def verify_program(program: Program) -> None:
 class _Memory:
     """Per arena who owns each byte, and which of the owner's bytes it is; rings are the rows that are kept.
 
-    `names` says of tensors that took over bytes of others, without a copy, as whose bytes these were written.
+    The latter as where, judging by this byte, the owner's first one would be (`origins`): for a run of bytes that is
+    one number. `names` says of tensors that took over bytes of others, without a copy, as whose bytes these were
+    written: the owner, and how much smaller the byte's number is there.
     """
 
-    owners: list[Bytes]
-    within: list[Bytes]
+    owners: list[Array]
+    origins: list[Array]
     rings: dict[TensorId, int]
     strips: frozenset[TensorId] = frozenset()
     slices: dict[TensorId, Slice] = field(default_factory=dict)
-    names: dict[TensorId, tuple[Bytes, Bytes]] = field(default_factory=dict)
+    names: dict[TensorId, tuple[Array, Array]] = field(default_factory=dict)
 
 
 def _run(graph: Graph, memory: _Memory, step: Step) -> None:
@@ -101,22 +105,27 @@ def _run_view(memory: _Memory, step: Step) -> None:
     (read,), (write,) = step.reads, step.writes
     _check_read(memory, read, step)
     there, wanted = (_where(memory, access, footprint(access)) for access in (read, write))
-    if read.arena == FLASH or read.arena != write.arena or not np.array_equal(there, wanted):
+    if read.arena == FLASH or read.arena != write.arena or not _same(there, wanted):
         raise InternalError(
             f"{_name(step)} is not executed, but '{read.view.tensor.name}' is elsewhere than its result"
         )
     result = write.view.tensor
-    owner, byte = memory.names.setdefault(result.id, (np.full(result.nbytes, result.id), np.arange(result.nbytes)))
+    blank = np.full(result.nbytes, result.id), np.zeros(result.nbytes, np.int64)
+    owner, less = memory.names.setdefault(result.id, blank)
     touched = footprint(write)
-    owner[touched], byte[touched] = memory.owners[read.arena][there], memory.within[read.arena][there]
+    owner[_index(touched)] = memory.owners[read.arena][_index(there)]
+    less[_index(touched)] = memory.origins[read.arena][_index(there)] - _apart(there, touched)
 
 
 def _there(memory: _Memory, tensor: Tensor, arena: int, touched: Bytes, places: Bytes) -> npt.NDArray[np.bool_]:
     """Which bytes of a tensor are where they are looked for, by the names under which they were written."""
-    owner, byte = memory.names.get(tensor.id, (None, None))
-    ids, numbers = (tensor.id, touched) if owner is None or byte is None else (owner[touched], byte[touched])
-    found: npt.NDArray[np.bool_] = memory.owners[arena][places] == ids
-    found &= memory.within[arena][places] == numbers
+    owner: TensorId | Array = tensor.id
+    origin = _apart(places, touched)
+    if tensor.id in memory.names:
+        owners, less = memory.names[tensor.id]
+        owner, origin = owners[_index(touched)], origin + less[_index(touched)]
+    found: npt.NDArray[np.bool_] = memory.owners[arena][_index(places)] == owner
+    found &= memory.origins[arena][_index(places)] == origin
     return found
 
 
@@ -156,8 +165,8 @@ def _meet(memory: _Memory, read: Access, write: Access) -> bool:
     if read.arena == FLASH or read.arena != write.arena or read.view.tensor.id == write.view.tensor.id:
         return False
     if {read.view.tensor.id, write.view.tensor.id} & memory.slices.keys():
-        one, other = (_where(memory, a, np.arange(a.view.tensor.nbytes)) for a in (read, write))
-        return not np.array_equal(one, other) and bool(np.isin(one, other).any())
+        one, other = (_where(memory, a, range(a.view.tensor.nbytes)) for a in (read, write))
+        return not _same(one, other) and _overlap(one, other)
     first, second = (read.offset, read.view.tensor.nbytes), (write.offset, write.view.tensor.nbytes)
     return first != second and first[0] < second[0] + second[1] and second[0] < first[0] + first[1]
 
@@ -211,25 +220,25 @@ def _take_in_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int)
     (read,), (target,) = step.reads, step.writes
     if step.scratch is None or target.arena == FLASH:
         raise InternalError(f"{_name(step)} has nowhere to keep its sums")
-    tensor, sums = read.view.tensor, step.scratch[1] + np.arange(step.call.scratch)
+    tensor, sums = read.view.tensor, _run_of(step.scratch[1], step.call.scratch)
     touched = _rows(tensor, row, row + 1)
-    places = read.offset + _folded(memory, tensor, touched)
+    places = _moved(_folded(memory, tensor, touched), read.offset)
     held = memory.owners[step.scratch[0]]
     _check_inside(memory.owners, read.arena, places, _name(step))
     _check_inside(memory.owners, step.scratch[0], sums, _name(step))
     if not _there(memory, tensor, read.arena, touched, places).all():
         raise InternalError(f"{_name(step)}: row {row} reads '{tensor.name}' where it is not any more")
     mine = NOBODY - 1 - step.op
-    if row and not (held[sums] == mine).all():
+    if row and not (held[_index(sums)] == mine).all():
         raise InternalError(f"{_name(step)}: what it has summed up is overwritten before row {row}")
     taken = [_anywhere(memory, read.arena, places), _anywhere(memory, step.scratch[0], sums)]
-    if np.isin(taken[0], taken[1]).any():
+    if _overlap(taken[0], taken[1]):
         raise InternalError(f"{_name(step)}: row {row} overwrites what it reads")
-    held[sums] = mine
+    held[_index(sums)] = mine
     if row + 1 == tensor.shape[1]:
-        result = np.arange(target.view.tensor.nbytes)
+        result = _run_of(target.offset, target.view.tensor.nbytes)
         _write_access(memory, target, step)
-        if np.isin(_anywhere(memory, target.arena, target.offset + result), np.concatenate(taken)).any():
+        if any(_overlap(_anywhere(memory, target.arena, result), block) for block in taken):
             raise InternalError(f"{_name(step)} overwrites what it reads")
 
 
@@ -245,13 +254,10 @@ def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> 
         (a.view.tensor.id, a.arena, a.offset): a for s in steps for a in s.reads if a.arena != FLASH
     }.values():
         tensor = graph.tensors[access.view.tensor.id]
-        rows = needed[op.inputs.index(tensor.id)] or (
-            ((0, tensor.shape[1] if len(tensor.shape) == 4 else 1),) * (row + 1)
-        )
-        whole = needed[op.inputs.index(tensor.id)] is None
-        touched = np.arange(tensor.nbytes) if whole else _rows(tensor, *rows[row])
-        if _is_strip(steps[0]):
-            touched = touched[_under(graph, steps[0], access, touched)]
+        windows = needed[op.inputs.index(tensor.id)]
+        rows = range(tensor.nbytes) if windows is None else _rows(tensor, *windows[row])
+        strip = _is_strip(steps[0])
+        touched = _within(access, rows, *_under(graph, steps[0], access)) if strip else rows
         places = _places(memory, access, touched)
         _check_inside(memory.owners, access.arena, places, _name(steps[0]))
         found = _there(memory, tensor, access.arena, touched, places)
@@ -261,29 +267,27 @@ def _run_row(graph: Graph, memory: _Memory, steps: Sequence[Step], row: int) -> 
     if steps[0].call.hands_over and not steps[0].writes:
         return
     target = steps[0].writes[0]
-    touched = _rows(output, row, row + 1)
-    if _is_strip(steps[0]):
-        touched = touched[_within(target, touched, *_columns(target))]
+    rows = _rows(output, row, row + 1)
+    touched = _within(target, rows, *_columns(target)) if _is_strip(steps[0]) else rows
     places = _places(memory, target, touched)
     _check_inside(memory.owners, target.arena, places, _name(steps[0]))
     exact = len(steps) == 1 and bool(steps[0].call.in_place)
-    scratch = [(s.scratch[0], s.scratch[1] + np.arange(s.call.scratch)) for s in steps if s.scratch is not None]
+    scratch = [(s.scratch[0], _run_of(s.scratch[1], s.call.scratch)) for s in steps if s.scratch is not None]
     written = _anywhere(memory, target.arena, places)
     for read in reads:
-        meets = np.isin(read, written).any() and not (exact and read.size == written.size and (read >= written).all())
-        if meets or any(np.isin(read, _anywhere(memory, *block)).any() for block in scratch):
+        meets = _overlap(read, written) and not (exact and _not_before(read, written))
+        if meets or any(_overlap(read, _anywhere(memory, *block)) for block in scratch):
             raise InternalError(f"{_name(steps[0])}: row {row} overwrites what it reads")
     for arena, block in scratch:
         _spoil(memory, arena, block, written, _name(steps[0]))
-    memory.owners[target.arena][places] = output.id
-    memory.within[target.arena][places] = touched
+    _write(memory, output, target.arena, places, touched, _name(steps[0]))
 
 
 def _spoil(memory: _Memory, arena: int, block: Bytes, written: Bytes, who: str) -> None:
     """Work space holds nothing any more; it is not where the result goes."""
     _check_inside(memory.owners, arena, block, who)
-    memory.owners[arena][block] = NOBODY
-    if np.isin(written, _anywhere(memory, arena, block)).any():
+    memory.owners[arena][_index(block)] = NOBODY
+    if _overlap(written, _anywhere(memory, arena, block)):
         raise InternalError(f"{who} writes two things to one place")
 
 
@@ -301,15 +305,16 @@ def _columns(access: Access) -> tuple[int, int]:
     return first, first + view.shape[1]
 
 
-def _within(access: Access, touched: Bytes, first: int, end: int) -> npt.NDArray[np.bool_]:
-    """Which bytes of an image are in columns [first, end)."""
+def _within(access: Access, touched: range, first: int, end: int) -> Array:
+    """Those bytes of whole rows of an image that are in columns [first, end)."""
     _, height, width, _ = access.view.tensor.shape
-    column = touched // (access.view.tensor.nbytes // (height * width)) % width
-    return (column >= first) & (column < end)
+    pixel = access.view.tensor.nbytes // (height * width)
+    starts = np.arange(touched.start, touched.stop, pixel * width)
+    return (starts[:, None] + np.arange(first * pixel, end * pixel)).reshape(-1)
 
 
-def _under(graph: Graph, step: Step, access: Access, touched: Bytes) -> npt.NDArray[np.bool_]:
-    """Which bytes of an operand are needed for the columns that a step writes; the access must name them all."""
+def _under(graph: Graph, step: Step, access: Access) -> tuple[int, int]:
+    """Which columns of an operand are needed for those that a step writes; the access must name them all."""
     op = graph.ops[step.op]
     columns = columns_under(op.attrs, graph.operands(op), graph.results(op)[0])
     begin, stop = _columns(step.writes[0])
@@ -319,7 +324,7 @@ def _under(graph: Graph, step: Step, access: Access, touched: Bytes) -> npt.NDAr
     there = _columns(access)
     if not there[0] <= first <= end <= there[1]:
         raise InternalError(f"{_name(step)} is given columns {there[0]} to {there[1]}, not all of {first} to {end}")
-    return _within(access, touched, first, end)
+    return first, end
 
 
 def _places(memory: _Memory, access: Access, touched: Bytes) -> Bytes:
@@ -328,41 +333,44 @@ def _places(memory: _Memory, access: Access, touched: Bytes) -> Bytes:
     if tensor.id in memory.slices:
         return _where(memory, access, touched)
     if tensor.id not in memory.strips:
-        return access.offset + _folded(memory, tensor, touched)
+        return _moved(_folded(memory, tensor, touched), access.offset)
     _, height, width, _ = tensor.shape
     pixel = tensor.nbytes // (height * width)
     first, end = _columns(access)
-    row, column, byte = touched // (pixel * width), touched // pixel % width, touched % pixel
-    found: Bytes = access.start + (row % memory.rings[tensor.id] * (end - first) + column - first) * pixel + byte
+    row, byte = np.divmod(_each(touched), pixel * width)
+    found: Array = access.start + (row % memory.rings[tensor.id] * (end - first) - first) * pixel + byte
     return found
 
 
 def _where(memory: _Memory, access: Access, touched: Bytes) -> Bytes:
     """Where bytes of a tensor are that is there as a whole, in one piece or as a slice of another."""
     place = memory.slices.get(access.view.tensor.id)
-    found = touched if place is None else touched // place.run * place.pitch + touched % place.run
-    return access.offset + found
+    if place is None:
+        return _moved(touched, access.offset)
+    run, byte = np.divmod(_each(touched), place.run)
+    found: Array = access.offset + run * place.pitch + byte
+    return found
 
 
 def _anywhere(memory: _Memory, arena: int, places: Bytes) -> Bytes:
     """Bytes of an arena, counted through all arenas."""
-    before: Bytes = places + sum(owners.size for owners in memory.owners[:arena])
-    return before
+    return _moved(places, sum(owners.size for owners in memory.owners[:arena]))
 
 
-def _rows(tensor: Tensor, first: int, end: int) -> Bytes:
+def _rows(tensor: Tensor, first: int, end: int) -> range:
     """Bytes of some rows of an image, counted from its first."""
     size = tensor.nbytes // tensor.shape[1]
-    return np.arange(first * size, end * size)
+    return range(first * size, end * size)
 
 
 def _folded(memory: _Memory, tensor: Tensor, touched: Bytes) -> Bytes:
     """Where bytes of a tensor are from where it starts, if only some of its rows are kept."""
     if tensor.id not in memory.rings:
         return touched
-    kept = memory.rings[tensor.id]
-    size = tensor.nbytes // tensor.shape[1]
-    folded: Bytes = touched // size % kept * size + touched % size
+    ring = memory.rings[tensor.id] * (tensor.nbytes // tensor.shape[1])
+    if isinstance(touched, range) and touched.start % ring + len(touched) <= ring:
+        return _run_of(touched.start % ring, len(touched))
+    folded: Array = _each(touched) % ring
     return folded
 
 
@@ -370,14 +378,70 @@ def footprint(access: Access) -> Bytes:
     """Which bytes of its tensor an access touches, counted from the tensor's first."""
     view = access.view
     if view.shape is None:
-        return np.arange(view.tensor.nbytes)
+        return range(view.tensor.nbytes)
+    dense, outer = view.itemsize, list(zip(view.shape, view.strides, strict=True))
+    while outer and outer[-1][1] == dense and outer[-1][0]:
+        dense *= outer.pop()[0]
     cells = np.full(1, view.offset, np.int64)
-    for size, stride in zip(view.shape, view.strides, strict=True):
+    for size, stride in outer:
         cells = (cells[:, None] + np.arange(size) * stride).reshape(-1)
-    touched = (cells[:, None] + np.arange(view.itemsize)).reshape(-1)
-    if touched.size and (touched.min() < 0 or touched.max() >= view.tensor.nbytes):
+    if cells.size and (cells.min() < 0 or cells.max() + dense > view.tensor.nbytes):
         raise InternalError(f"an access leaves tensor '{view.tensor.name}'")
+    if cells.size == 1:
+        return _run_of(view.offset, dense)
+    touched = (cells[:, None] + np.arange(dense)).reshape(-1)
     return touched if np.all(touched[1:] > touched[:-1]) else np.unique(touched)
+
+
+def _run_of(start: int, size: int) -> range:
+    return range(start, start + size)
+
+
+def _each(places: Bytes) -> Array:
+    return np.arange(places.start, places.stop) if isinstance(places, range) else places
+
+
+def _index(places: Bytes) -> slice | Array:
+    """To look bytes up by, of which none is negative."""
+    return slice(places.start, places.stop) if isinstance(places, range) else places
+
+
+def _moved(places: Bytes, by: int) -> Bytes:
+    return range(places.start + by, places.stop + by) if isinstance(places, range) else places + by
+
+
+def _apart(places: Bytes, touched: Bytes) -> int | Array:
+    """How far each byte of a tensor is from its number, one after another."""
+    if isinstance(places, range) and isinstance(touched, range):
+        return places.start - touched.start
+    return _each(places) - _each(touched)
+
+
+def _same(one: Bytes, other: Bytes) -> bool:
+    if isinstance(one, range) and isinstance(other, range):
+        return one == other
+    return np.array_equal(_each(one), _each(other))
+
+
+def _overlap(one: Bytes, other: Bytes) -> bool:
+    """Whether any byte is among both."""
+    if not len(one) or not len(other):
+        return False
+    (start, last), (begin, end) = _ends(one), _ends(other)
+    if last < begin or end < start:
+        return False
+    both_runs = isinstance(one, range) and isinstance(other, range)
+    return both_runs or bool(np.isin(_each(one), _each(other)).any())
+
+
+def _ends(places: Bytes) -> tuple[int, int]:
+    """The least and the largest number of some bytes."""
+    return (places[0], places[-1]) if isinstance(places, range) else (int(places.min()), int(places.max()))
+
+
+def _not_before(read: Bytes, written: Bytes) -> bool:
+    """Whether no byte is written before it is read, both going up."""
+    return len(read) == len(written) and bool(np.all(_apart(read, written) >= 0))
 
 
 def _check_step(graph: Graph, step: Step) -> None:
@@ -406,30 +470,25 @@ def _check_read(memory: _Memory, access: Access, step: Step) -> None:
     tensor = access.view.tensor
     found = _there(memory, tensor, access.arena, touched, places)
     if not found.all():
-        where = int(places[np.argmin(found)])
+        where = int(places[int(np.argmin(found))])
         owner = int(memory.owners[access.arena][where])
         raise InternalError(f"{_name(step)} reads '{tensor.name}' at byte {where}, where tensor {owner} is")
 
 
 def _check_disjoint(memory: _Memory, step: Step) -> None:
     """Writes and work space keep off the bytes that the step reads, but for pairs that may be the same bytes."""
-    owners = memory.owners
     writes = [(index, a.arena, _where(memory, a, footprint(a))) for index, a in enumerate(step.writes)]
     if step.scratch is not None:
         arena, offset = step.scratch
-        writes.append((NOBODY, arena, offset + np.arange(step.call.scratch)))
-    taken = [np.zeros(owner.size, np.bool_) for owner in owners]
-    for _, arena, places in writes:
-        _check_inside(owners, arena, places, _name(step))
-        if taken[arena][places].any():
+        writes.append((NOBODY, arena, _run_of(offset, step.call.scratch)))
+    for number, (_, arena, places) in enumerate(writes):
+        _check_inside(memory.owners, arena, places, _name(step))
+        if any(arena == other and _overlap(places, taken) for _, other, taken in writes[:number]):
             raise InternalError(f"{_name(step)} writes two things to one place")
-        taken[arena][places] = True
     for index, read in enumerate(step.reads):
         if read.arena == FLASH:
             continue
         touched = _where(memory, read, footprint(read))
-        if not taken[read.arena][touched].any():
-            continue
         for number, arena, places in writes:
             if arena == read.arena and not _may_share(step, index, number, touched, places):
                 raise InternalError(f"{_name(step)} overwrites '{read.view.tensor.name}' while it reads it")
@@ -437,36 +496,36 @@ def _check_disjoint(memory: _Memory, step: Step) -> None:
 
 def _may_share(step: Step, read: int, write: int, touched: Bytes, places: Bytes) -> bool:
     """Whether a read and a write do not meet, or are the same bytes and allowed to be."""
-    if write != NOBODY and np.array_equal(touched, places):
+    if not _overlap(touched, places):
+        return True
+    if write != NOBODY and _same(touched, places):
         variable = step.reads[read].view.tensor.id == step.writes[write].view.tensor.id
         return variable or (read, write) in step.call.in_place
-    return not np.isin(touched, places).any()
+    return False
 
 
-def _smear(owners: list[Bytes], step: Step) -> None:
+def _smear(owners: list[Array], step: Step) -> None:
     assert step.scratch is not None
     arena, offset = step.scratch
-    places = offset + np.arange(step.call.scratch)
+    places = _run_of(offset, step.call.scratch)
     _check_inside(owners, arena, places, _name(step))
-    owners[arena][places] = NOBODY
+    owners[arena][_index(places)] = NOBODY
 
 
 def _write_access(memory: _Memory, access: Access, step: Step) -> None:
     touched = footprint(access)
     places = _where(memory, access, touched)
-    _write(memory.owners, memory.within, access.view.tensor, access.arena, places, touched, _name(step))
+    _write(memory, access.view.tensor, access.arena, places, touched, _name(step))
 
 
-def _write(
-    owners: list[Bytes], within: list[Bytes], tensor: Tensor, arena: int, places: Bytes, touched: Bytes, who: str
-) -> None:
-    _check_inside(owners, arena, places, who)
-    owners[arena][places] = tensor.id
-    within[arena][places] = touched
+def _write(memory: _Memory, tensor: Tensor, arena: int, places: Bytes, touched: Bytes, who: str) -> None:
+    _check_inside(memory.owners, arena, places, who)
+    memory.owners[arena][_index(places)] = tensor.id
+    memory.origins[arena][_index(places)] = _apart(places, touched)
 
 
-def _check_inside(owners: list[Bytes], arena: int, places: Bytes, who: str) -> None:
-    if places.size and (places.min() < 0 or places.max() >= owners[arena].size):
+def _check_inside(owners: list[Array], arena: int, places: Bytes, who: str) -> None:
+    if len(places) and not 0 <= _ends(places)[0] <= _ends(places)[1] < owners[arena].size:
         raise InternalError(f"{who} leaves the arena")
 
 
@@ -479,8 +538,10 @@ def _check_results(program: Program, memory: _Memory) -> None:
         if not tensor.nbytes:
             continue
         arena, offset = program.place(tensor)
-        touched = np.arange(tensor.nbytes)
-        whole = _there(memory, tensor, arena, touched, touched + offset)
+        touched = range(tensor.nbytes)
+        places = _moved(touched, offset)
+        _check_inside(memory.owners, arena, places, f"'{tensor.name}'")
+        whole = _there(memory, tensor, arena, touched, places)
         if not whole.all():
             raise InternalError(f"'{tensor.name}' is not whole at the end: byte {int(np.argmin(whole))} is missing")
 

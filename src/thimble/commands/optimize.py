@@ -16,6 +16,9 @@ HELP = """Write a model that stock TFLM runs in less memory: operators reordered
 
 The plan is TFLM's OfflineMemoryAllocation metadata; nothing else in the file changes. Where TFLM's own planner does
 as well, no plan is written, and the file is copied.
+
+With --in-place, results of elementwise operators and reshapes take the place of an operand that dies. That is right
+with TFLM's reference and CMSIS-NN kernels, which were read for it; with a vendor's own kernels it may not be.
 """
 
 
@@ -29,12 +32,16 @@ def command(
     keep_inputs: Annotated[
         bool, typer.Option("--keep-inputs/--no-keep-inputs", help="The caller's input must survive the inference.")
     ] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place/--no-in-place", help="Let safe operators write over an operand that dies.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """See HELP."""
     from thimble import pipeline, report
 
-    steps = pipeline.optimize(model, output, targets=target or pipeline.PORTABLE, keep_inputs=keep_inputs)
+    targets = target or pipeline.PORTABLE
+    steps = pipeline.optimize(model, output, targets=targets, keep_inputs=keep_inputs, in_place=in_place)
     if json:
         report.print_json(report.optimize_json(model, output, steps))
     else:

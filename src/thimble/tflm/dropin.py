@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rungs 1 and 2 for stock TFLM: a better operator order, and a memory plan that it reads from the file.
+"""Rungs 1 to 3 for stock TFLM: a better operator order, and a memory plan that it reads from the file.
 
 TFLM takes the plan's offsets as they are and then plans its kernels' scratch buffers around them with its own
 greedy planner. So the offsets are packed together with the scratch, and what TFLM will end at is computed by
 running its planner on the result: a plan is only worth writing when that is below what TFLM does by itself.
+
+Rung 3 is asked for explicitly, as it rests on how the kernels work (in_place.py): a result and the operand whose
+place it takes are packed as one buffer.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from thimble.pack import pack
 from thimble.schedule import optimal_order
 from thimble.target import Target
 from thimble.tflm.allocation import Allocation, predict
+from thimble.tflm.in_place import Shared, sharings
 from thimble.tflm.planner import ALIGNMENT, Request, Scratch, greedy, without_offline_plan
 from thimble.verify_pack import verify_solution
 
@@ -28,12 +32,14 @@ from thimble.verify_pack import verify_solution
 class DropIn:
     """A file that stock TFLM runs in less memory: the order, the plan, and what TFLM then allocates per target.
 
-    `offsets` (one per tensor of all graphs) is None when TFLM's own planner does as well.
+    `offsets` (one per tensor of all graphs) is None when TFLM's own planner does as well. `shared` are the operators
+    whose results lie at their operand's offset.
     """
 
     schedule: Schedule
     offsets: tuple[int, ...] | None
     allocations: tuple[Allocation, ...]
+    shared: tuple[Shared, ...] = ()
 
 
 def reorder(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple[Schedule, Allocation]:
@@ -46,12 +52,12 @@ def reorder(model: Model, target: Target, *, keep_inputs: bool = False) -> tuple
     return best, predict(bare, target, order=best.order)
 
 
-def improve(model: Model, targets: Sequence[Target], *, keep_inputs: bool = False) -> DropIn:
-    """Rung 2: the order and the plan with which stock TFLM's arena is smallest.
+def improve(model: Model, targets: Sequence[Target], *, keep_inputs: bool = False, in_place: bool = False) -> DropIn:
+    """Rung 2, with `in_place` rung 3: the order and the plan with which stock TFLM's arena is smallest.
 
     One file has to serve all targets: no target's arena may become larger than with the file as it is, and the
     sum of the arenas, each relative to that, is made least. Ties go to the file as it is, then to the shipped
-    order, then to no plan at all.
+    order, then to no plan at all, then to a plan that shares no offsets.
 
     With `keep_inputs` nothing may ever lie over an input of the model, and arenas may become larger.
 
@@ -65,7 +71,7 @@ def improve(model: Model, targets: Sequence[Target], *, keep_inputs: bool = Fals
     least = float("inf")
     for candidate in (
         DropIn(shipped_schedule(model.main), None, shipped),
-        *_candidates(without_offline_plan(model), targets, keep_inputs),
+        *_candidates(without_offline_plan(model), targets, keep_inputs, in_place),
     ):
         pairs = zip(candidate.allocations, shipped, strict=True)
         ratios = [new.nonpersistent_bytes / max(1, old.nonpersistent_bytes) for new, old in pairs]
@@ -93,7 +99,7 @@ def _keeps_inputs(model: Model, allocation: Allocation) -> bool:
     )
 
 
-def _candidates(model: Model, targets: Sequence[Target], keep_inputs: bool) -> Iterator[DropIn]:
+def _candidates(model: Model, targets: Sequence[Target], keep_inputs: bool, in_place: bool) -> Iterator[DropIn]:
     """Orders with and without plans: each target's, and one that leaves room for every target's scratch."""
     orders = {shipped_schedule(model.main).order: shipped_schedule(model.main)}
     for target in targets:
@@ -102,14 +108,36 @@ def _candidates(model: Model, targets: Sequence[Target], keep_inputs: bool) -> I
     for schedule in orders.values():
         online = tuple(predict(model, target, order=schedule.order) for target in targets)
         yield DropIn(schedule, None, online)
-        if not keep_inputs and all(a.nonpersistent_bytes == a.lower_bound_bytes for a in online):
-            continue
-        wanted = [_requests(allocation) for allocation in online]
-        on_top = _inputs(wanted[0], model) if keep_inputs else {}
-        for problem in _problems(wanted, on_top):
-            offsets = _packed(problem, wanted[0], model, on_top)
-            planned = (_as_executed(a, _fixed(w, model, offsets)) for a, w in zip(online, wanted, strict=True))
-            yield DropIn(schedule, offsets, tuple(planned))
+        if keep_inputs or any(a.nonpersistent_bytes > a.lower_bound_bytes for a in online):
+            yield from _planned(model, schedule, online, keep_inputs, ())
+        for shared in sharings(model.main, schedule.order, keep_inputs=keep_inputs) if in_place else ():
+            yield from _planned(model, schedule, online, keep_inputs, shared)
+
+
+def _planned(
+    model: Model, schedule: Schedule, online: Sequence[Allocation], keep_inputs: bool, shared: tuple[Shared, ...]
+) -> Iterator[DropIn]:
+    """Plans for one order and one choice of operators that run in place."""
+    wanted = [_requests(allocation) for allocation in online]
+    on_top = _inputs(wanted[0], model) if keep_inputs else {}
+    owners = _owners(wanted[0], shared)
+    for problem in _problems(wanted, on_top, owners):
+        offsets = _packed(problem, wanted[0], model, on_top, owners)
+        planned = (_as_executed(a, _fixed(w, model, offsets)) for a, w in zip(online, wanted, strict=True))
+        yield DropIn(schedule, offsets, tuple(planned), shared)
+
+
+def _owners(requests: Sequence[Request], shared: Sequence[Shared]) -> dict[int, int]:
+    """Place in `requests` of each result that lies at an operand's offset, and that of its alias class's first tensor.
+
+    `shared` is in the order of execution.
+    """
+    place = {r.tensor: i for i, r in enumerate(requests) if r.graph == 0 and r.tensor is not None}
+    owners: dict[int, int] = {}
+    for found in shared:
+        operand = place[found.operand]
+        owners[place[found.result]] = owners.get(operand, operand)
+    return owners
 
 
 def _inputs(requests: Sequence[Request], model: Model) -> dict[int, int]:
@@ -117,14 +145,17 @@ def _inputs(requests: Sequence[Request], model: Model) -> dict[int, int]:
     return {i: r.size for i, r in enumerate(requests) if r.graph == 0 and r.tensor in model.main.inputs}
 
 
-def _problems(wanted: Sequence[Sequence[Request]], left_out: Collection[int]) -> Iterable[Problem]:
+def _problems(
+    wanted: Sequence[Sequence[Request]], left_out: Collection[int], owners: Mapping[int, int]
+) -> Iterable[Problem]:
     """What to pack so that every target is served well: each target's buffers, and those of the greediest kernels.
 
     An operator's scratch buffers are also packed as one block, into which TFLM's first-fit always gets them,
     however it orders them.
     """
     sets = [*wanted, _roomiest(wanted)]
-    return dict.fromkeys(_problem(requests, together, left_out) for requests in sets for together in (False, True))
+    ways = [(requests, together) for requests in sets for together in (False, True)]
+    return dict.fromkeys(_problem(requests, together, left_out, owners) for requests, together in ways)
 
 
 def _requests(allocation: Allocation) -> list[Request]:
@@ -154,7 +185,13 @@ def _bytes_per_operator(scratch: Sequence[Scratch]) -> dict[OpId, int]:
     return sums
 
 
-def _packed(problem: Problem, requests: Sequence[Request], model: Model, on_top: Mapping[int, int]) -> tuple[int, ...]:
+def _packed(
+    problem: Problem,
+    requests: Sequence[Request],
+    model: Model,
+    on_top: Mapping[int, int],
+    owners: Mapping[int, int],
+) -> tuple[int, ...]:
     """Offsets of least height for the tensors of all graphs; `requests` tells which buffer is which tensor.
 
     Inputs that are to be kept live all the time, so they lose nothing by lying above everything else; there
@@ -167,23 +204,32 @@ def _packed(problem: Problem, requests: Sequence[Request], model: Model, on_top:
     height = -(-solution.height // ALIGNMENT) * ALIGNMENT
     for index, size in on_top.items():
         place[index], height = height, height + size
+    place |= {result: place[owner] for result, owner in owners.items()}
     found = {(r.graph, r.tensor): place.get(i, ONLINE) for i, r in enumerate(requests) if r.tensor is not None}
     return tuple(found.get((g, t.id), ONLINE) for g, graph in enumerate(model.graphs) for t in graph.tensors)
 
 
 def problem_of(allocation: Allocation) -> Problem:
     """What TFLM's planner has to place, as a packing problem."""
-    return _problem(_requests(allocation), False, ())
+    return _problem(_requests(allocation), False, (), {})
 
 
-def _problem(requests: Sequence[Request], together: bool, left_out: Collection[int]) -> Problem:
+def _problem(
+    requests: Sequence[Request], together: bool, left_out: Collection[int], owners: Mapping[int, int]
+) -> Problem:
+    """One buffer per request, where there are alias classes per class, and with `together` per operator's scratch."""
+    spans = {i: Interval(r.first, r.last + 1) for i, r in enumerate(requests)}
+    for result, owner in owners.items():
+        spans[owner] = Interval(
+            min(spans[owner].start, spans[result].start), max(spans[owner].stop, spans[result].stop)
+        )
     buffers: dict[object, Buffer] = {}
     for index, request in enumerate(requests):
-        if request.first < 0 or index in left_out:
+        if request.first < 0 or index in left_out or index in owners:
             continue  # what nothing touches clashes with nothing
         key = (request.graph, request.op) if together and request.tensor is None else index
         size = request.size + (buffers[key].size if key in buffers else 0)
-        buffers[key] = Buffer(BufferId(index), size, Interval(request.first, request.last + 1), ALIGNMENT)
+        buffers[key] = Buffer(BufferId(index), size, spans[index], ALIGNMENT)
     return Problem(tuple(buffers.values()))
 
 
@@ -204,4 +250,7 @@ def _as_executed(online: Allocation, requests: Sequence[Request]) -> Allocation:
     places, height = greedy(requests)
     plan = tuple(dataclasses.replace(b, offset=place) for b, place in zip(online.plan, places, strict=True))
     total = online.persistent_bytes + height
-    return dataclasses.replace(online, nonpersistent_bytes=height, total_bytes=total, plan=plan)
+    bound = min(online.lower_bound_bytes, height)  # which counts operand and result apart where they share
+    return dataclasses.replace(
+        online, nonpersistent_bytes=height, total_bytes=total, lower_bound_bytes=bound, plan=plan
+    )
