@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from thimble.ir import Graph, OpId, TensorId
-from thimble.lower import SCRATCH_ALIGNMENT, Slot, Unit, alignment_of, row_bytes, slices_of, variables_of
+from thimble.lower import SCRATCH_ALIGNMENT, Slot, Unit, alignment_of, row_bytes, slices_of, variables_of, work_space_of
 from thimble.memory import Buffer, BufferId, Distance, Interval, Problem
 from thimble.patches import interior, strip_bytes
 from thimble.streaming import Segment, freed, row_rules
@@ -81,7 +81,7 @@ def _passing(graph: Graph, unit: Unit, base: int) -> Iterator[tuple[Slot, int, l
         for tensor, size in strip_bytes(graph, patch).items():
             yield Slot((tensor,)), _rings(unit)[tensor] * size, turns, alignment_of(graph.tensors[tensor])
     for op, calls in zip(part.ops, unit.calls, strict=True):
-        scratch = max((call.scratch for call in calls), default=0)
+        scratch = work_space_of(calls)
         if scratch:
             yield Slot((), op), scratch, _turns(unit, op, base), SCRATCH_ALIGNMENT
 

@@ -23,8 +23,8 @@ from thimble.condense import condensed
 from thimble.errors import OptionError
 from thimble.instructions import NOTHING, costs_of, traffic_of
 from thimble.ir import Graph, OpId
-from thimble.kernel import Choice, Flavour, KernelCall
-from thimble.lower import Slot, Unit, lowered
+from thimble.kernel import Choice, Flavour
+from thimble.lower import Slot, Unit, lowered, traits_of_calls, work_space_of
 from thimble.memory import Problem, Solution
 from thimble.pack import pack
 from thimble.patches import row_rates
@@ -157,16 +157,12 @@ def _mixed(
     for _, limit in found:
         picked = {}
         for place, op in enumerate(part.ops):
-            fitting = [n for n, (_, unit) in enumerate(found) if _scratch_of(unit.calls[place]) <= limit.scratch]
+            fitting = [n for n, (_, unit) in enumerate(found) if work_space_of(unit.calls[place]) <= limit.scratch]
             picked[op] = found[min(fitting, key=lambda n: prices[n][place])][0][op]
         unit = _chosen(graph, part, picked)
         if all(unit.calls != known.calls for known in seen):
             seen.append(unit)
             yield picked, unit
-
-
-def _scratch_of(calls: Sequence[KernelCall]) -> int:
-    return max((call.scratch for call in calls), default=0)
 
 
 def _with(graph: Graph, part: Segment, choice: Choice) -> Unit:
@@ -179,15 +175,10 @@ def _chosen(graph: Graph, part: Segment, choices: Choices, *, down: bool = False
     flavour = choices[part.ops[0]].flavour
     if len(part.ops) > 1:  # which line buffers are shared depends on the kernels
         unit = lowered(graph, (part,), flavour, choices)[0]
-        traits = {op: _traits(calls) for op, calls in zip(part.ops, unit.calls, strict=True)}
+        traits = {op: traits_of_calls(calls) for op, calls in zip(part.ops, unit.calls, strict=True)}
         return replace(unit, segment=_turned(graph, part, traits, down))
     part = _turned(graph, part, NO_TRAITS, down) if down and part.order else part
     return lowered(graph, (part,), flavour, choices)[0]
-
-
-def _traits(calls: Sequence[KernelCall]) -> Traits:
-    over = (calls[0].reads[read].tensor.id for read, _ in calls[0].in_place) if len(calls) == 1 else ()
-    return Traits(_scratch_of(calls), tuple(over))
 
 
 def _turned(graph: Graph, part: Segment, traits: Mapping[OpId, Traits], down: bool) -> Segment:

@@ -64,7 +64,7 @@ def climb(model: Model, target: Target, *, keep_inputs: bool = False, in_place: 
     start = time.perf_counter()
     packed = improve(model, (target,), keep_inputs=keep_inputs, in_place=in_place)
     if in_place:
-        scratch = {op: size for (graph, op), size in scratch_of(shipped).items() if graph == 0}
+        scratch = main_scratch(shipped)
         bound = least_bytes(model.main, scratch, bound)
     steps.append(packed_step(model, packed, 0, bound, start))
     return tuple(steps)
@@ -110,6 +110,11 @@ def _rung(number: int, allocation: Allocation, bound: int, start: float) -> Rung
         total_bytes=allocation.total_bytes,
         ram_bytes=allocation.smallest_arena_bytes,
     )
+
+
+def main_scratch(allocation: Allocation) -> dict[OpId, int]:
+    """Scratch per operator of the main graph."""
+    return {op: size for (graph, op), size in scratch_of(allocation).items() if graph == 0}
 
 
 def scratch_of(allocation: Allocation) -> dict[tuple[int, OpId], int]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from thimble.climb import Built, Compiler, Step, build, compiler_for, linked, scratch_of
+from thimble.climb import Built, Compiler, Step, build, compiler_for, linked, main_scratch
 from thimble.compile import HIGHEST_RUNG, compile_model, flavour_of
 from thimble.errors import UnsupportedOperatorError
-from thimble.ir import Model, OpId, short_name
+from thimble.ir import Model, short_name
 from thimble.kernel import Flavour
 from thimble.ladder import Clash, Compiled, Limits, Rung, Runtime, Verdict
 from thimble.lifetime import shipped_schedule
@@ -150,7 +150,7 @@ def judge(
     on_tflm = [replace(c, rung=rung) for c, rung in zip(on_tflm, rungs, strict=False)]
     usable = [*(on_tflm if runtime != "thimble" and (core.runs_tflm or not as_code) else ()), *as_code]
     best = min(usable, key=lambda c: sum(c.excess))
-    memory = map_memory(model.main, shipped_schedule(model.main), _main_scratch(steps[0]))
+    memory = map_memory(model.main, shipped_schedule(model.main), main_scratch(steps[0].allocation))
     return Verdict(
         device=device,
         target=core.name,
@@ -172,10 +172,6 @@ def judge(
             *notices,
         ),
     )
-
-
-def _main_scratch(step: Step) -> dict[OpId, int]:
-    return {op: size for (graph, op), size in scratch_of(step.allocation).items() if graph == 0}
 
 
 def _compiled(

@@ -84,9 +84,19 @@ def traits_of(
     for op in graph.ops:
         if row_rules(graph, op.id) is not None:
             calls = _calls(graph, op, choices.get(op.id, Choice(flavour)), by_row=True)
-            over = (calls[0].reads[read].tensor.id for read, _ in calls[0].in_place) if len(calls) == 1 else ()
-            found[op.id] = Traits(max((call.scratch for call in calls), default=0), tuple(over))
+            found[op.id] = traits_of_calls(calls)
     return found
+
+
+def traits_of_calls(calls: Sequence[KernelCall]) -> Traits:
+    """What the kernels of an operator are like that are called for a row."""
+    over = (calls[0].reads[read].tensor.id for read, _ in calls[0].in_place) if len(calls) == 1 else ()
+    return Traits(work_space_of(calls), tuple(over))
+
+
+def work_space_of(calls: Sequence[KernelCall]) -> int:
+    """Bytes of work space, the most of any call."""
+    return max((call.scratch for call in calls), default=0)
 
 
 def _unit(graph: Graph, part: Segment, choices: Sequence[Choice]) -> Unit:

@@ -323,10 +323,6 @@ def fitrate_json(found: Sequence[Needs], sizes: Sequence[int]) -> dict[str, Any]
     }
 
 
-def _published(size: int) -> dict[str, float] | None:
-    return dict(zip(("before", "after"), PUBLISHED[size], strict=True)) if size in PUBLISHED else None
-
-
 def print_fitrate(found: Sequence[Needs], sizes: Sequence[int], picture: Path | None) -> None:
     """The shares, what was published, and the models that are missing or only partly planned."""
     out = console()

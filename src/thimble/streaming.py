@@ -128,15 +128,13 @@ def segment(
     kept: set[TensorId],
     *,
     traits: Mapping[OpId, Traits] = NO_TRAITS,
-    shared: tuple[tuple[TensorId, ...], ...] | None = None,
     descending: bool = False,
     patches: tuple[Patch, ...] = (),
 ) -> Segment | None:
     """The segment of some operators, all of which run by rows; None if one of them needs another's result whole.
 
-    `kept` are the tensors that are needed after it; `shared` the line buffers, if they are settled. Descending, a
-    segment is the mirror image of an ascending one, which an operator that accumulates has not, and a patch neither;
-    and the application hands rows over from the first one on.
+    `kept` are the tensors that are needed after it. Descending, a segment is the mirror image of an ascending one. An
+    operator that accumulates has none, nor has a patch; and the application hands rows over from the first one on.
     """
     results = {graph.ops[op].outputs[0] for op in ops}
     for op in ops:
@@ -148,7 +146,7 @@ def segment(
             return None
         rules = {op: _mirrored(graph, rules[op]) for op in ops}
     members = tuple(_members(graph, ops, rules, patches))
-    groups = _groups(graph, members, kept, traits) if shared is None else shared
+    groups = _groups(graph, members, kept, traits)
     rings = tuple(Ring(group, _row_bytes(graph, group[0])) for group in groups)
     order = row_order(members, rings)
     written, last_read = _moments(graph, members, order.order)
@@ -229,19 +227,6 @@ def _moments(graph: Graph, members: Sequence[Member], order: Sequence[OpId]) -> 
             known = last_read.get(tensor)
             last_read[tensor] = reads if known is None else tuple(map(max, known, reads))
     return written, last_read
-
-
-def turned(graph: Graph, parts: Sequence[Segment], traits: Mapping[OpId, Traits] = NO_TRAITS) -> tuple[Segment, ...]:
-    """The same segments running in the other direction, where they can."""
-    found = []
-    for part in parts:
-        kept = {t for op in part.ops for t in graph.ops[op].outputs} - set(part.rings or {})
-        rules = {op: row_rules(graph, op) for op in part.ops}
-        down = not part.descending
-        able = bool(part.order) and not part.patches
-        other = segment(graph, part.ops, rules, kept, shared=part.shared, descending=down) if able else None
-        found.append(other or part)
-    return tuple(found)
 
 
 def _mirrored(graph: Graph, rules: dict[TensorId, Rows] | None) -> dict[TensorId, Rows] | None:

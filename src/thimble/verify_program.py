@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from thimble.errors import InternalError
 from thimble.ir import Graph, Kind, Tensor, TensorId
-from thimble.ops.rows import columns_under
+from thimble.ops.rows import under
 from thimble.program import FLASH, POSITION_BYTES, Access, ByRow, Program, Step, Stream
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ def _within(access: Access, touched: range, first: int, end: int) -> Array:
 def _under(graph: Graph, step: Step, access: Access) -> tuple[int, int]:
     """Which columns of an operand are needed for those that a step writes; the access must name them all."""
     op = graph.ops[step.op]
-    columns = columns_under(op.attrs, graph.operands(op), graph.results(op)[0])
+    columns = under(op.attrs, graph.operands(op), graph.results(op)[0], 1)
     begin, stop = _columns(step.writes[0])
     if columns is None or not 0 <= begin < stop <= len(columns):
         raise InternalError(f"{_name(step)} cannot compute columns {begin} to {stop}")

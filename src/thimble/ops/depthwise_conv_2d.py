@@ -22,7 +22,7 @@ from thimble.ops.convolution import (
 )
 from thimble.ops.convolve_s8 import depthwise_s8
 from thimble.ops.numerics import Array, Call
-from thimble.ops.rows import is_image, sliding, window_rows
+from thimble.ops.rows import sliding, window_rows
 from thimble.ops.shapes import Along, along, operand, window
 from thimble.ops.weighted import Layer, Window, multipliers, weight_values
 from thimble.ops.weighted_wide import depthwise_wide, fixed
@@ -61,11 +61,7 @@ class DepthwiseConv2D(Attrs):
         return outputs[0].elements * math.prod(operand(inputs, 1, "filters").shape[1:3])
 
     def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
-        x, filters = operand(inputs, 0, "input"), operand(inputs, 1, "filters")
-        if not is_image(x):
-            return None
-        kernel, stride, dilation = filters.shape[1], self.stride_h, self.dilation_h_factor
-        return (window_rows(x, output, kernel, stride, self.along(0), dilation), *[None] * (len(inputs) - 1))
+        return window_rows(self, inputs, output)
 
     def sliding(self, inputs: tuple[Tensor | None, ...]) -> Sliding | None:
         x, filters = operand(inputs, 0, "input"), operand(inputs, 1, "filters")

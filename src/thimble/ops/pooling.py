@@ -17,7 +17,7 @@ from thimble.ops.convolution import margin, taps
 from thimble.ops.legacy import is_legacy
 from thimble.ops.lowering import image
 from thimble.ops.numerics import BOUNDS, Array, activation_range, limits
-from thimble.ops.rows import is_image, sliding, window_rows
+from thimble.ops.rows import sliding, window_rows
 from thimble.ops.shapes import Along, along, operand, window
 from thimble.ops.weighted import Window
 
@@ -56,10 +56,7 @@ class Pool2D(Attrs):
         return ((x[0], rows, cols, x[3]),)
 
     def input_rows(self, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
-        x = operand(inputs, 0, "input")
-        if not is_image(x):
-            return None
-        return (window_rows(x, output, self.filter_height, self.stride_h, self.along(0)),)
+        return window_rows(self, inputs, output)
 
     def sliding(self, inputs: tuple[Tensor | None, ...]) -> Sliding | None:
         kernel, stride = (self.filter_height, self.filter_width), (self.stride_h, self.stride_w)

@@ -22,20 +22,21 @@ def sliding(x: Tensor, kernel: Pair, stride: Pair, padding: tuple[Along, Along],
     return Sliding(kernel, stride, dilation, (top, left))
 
 
-def columns_under(attrs: Attrs, inputs: tuple[Tensor | None, ...], output: Tensor) -> Rows | None:
-    """Which columns of operand 0 each column of the output is computed from; None without a sliding window."""
+def under(attrs: Attrs, inputs: tuple[Tensor | None, ...], output: Tensor, axis: int) -> Rows | None:
+    """Which rows (axis 0) or columns (1) of operand 0 each of the output's needs; None without a sliding window."""
     slides, x = attrs.sliding(inputs), inputs[0]
     if slides is None or x is None:
         return None
-    width, reach = x.shape[2], (slides.kernel[1] - 1) * slides.dilation[1] + 1
-    return _windows(width, reach, slides.stride[1], slides.before[1], output.shape[2])
+    reach = (slides.kernel[axis] - 1) * slides.dilation[axis] + 1
+    return _windows(x.shape[1 + axis], reach, slides.stride[axis], slides.before[axis], output.shape[1 + axis])
 
 
-def window_rows(x: Tensor, output: Tensor, kernel: int, stride: int, padding: Along, dilation: int = 1) -> Rows:
-    """Rows under a window of so many rows."""
-    height, reach = x.shape[1], (kernel - 1) * dilation + 1
-    top = margin(height, kernel, stride, padding, dilation)
-    return _windows(height, reach, stride, top, output.shape[1])
+def window_rows(attrs: Attrs, inputs: tuple[Tensor | None, ...], output: Tensor) -> tuple[Rows | None, ...] | None:
+    """For operators that slide a window over operand 0; the others are needed whole."""
+    x = inputs[0]
+    if x is None or not is_image(x):
+        return None
+    return (under(attrs, inputs, output, 0), *[None] * (len(inputs) - 1))
 
 
 @lru_cache(maxsize=1024)
